@@ -1,0 +1,169 @@
+// Package lesson makes a test an exercise: one of a numbered row, each of which
+// stands on the ones before it and says, when it fails, what the learner's
+// program did and where to read on.
+//
+// An exercise is a test whose first line calls [Start]:
+//
+//	func Test03_EchoesEveryMessage(t *testing.T) {
+//		e := lesson.Start(t, "docs/1-server.md#3-echo-every-message")
+//		...
+//		require.Equalf(e, want, got, "what was observed, and why that is wrong")
+//	}
+//
+// The exercises of a package run one after the other, in the order of the file.
+package lesson
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// RunAll is the environment variable that, when it is set to anything but the
+// empty string, makes every exercise run, whether the ones before it pass or not.
+const RunAll = "TCP_STEPS_ALL"
+
+// An Exercise is the t of one exercise. It is a *testing.T but for its Errorf,
+// which keeps a failure of testify down to the message that the test gave.
+type Exercise struct {
+	*testing.T
+}
+
+// red holds, by number, the exercises of this package that failed.
+var red = map[int]string{}
+
+var numbered = regexp.MustCompile(`#(\d+)-(.+)$`)
+
+// Start begins the exercise that the given section of a chapter describes:
+// "docs/1-server.md#3-echo-every-message" is exercise 3.
+//
+// It skips the exercise while an earlier one of the package is red, unless the
+// tests were chosen with -run or [RunAll] is set. When the exercise fails, its
+// last line says where to read on.
+func Start(t *testing.T, section string) *Exercise {
+	t.Helper()
+	number, name := parse(t, section)
+	if !runsRegardless() {
+		for earlier := 1; earlier < number; earlier++ {
+			if name, isRed := red[earlier]; isRed {
+				t.Skipf("first: %d %s", earlier, name)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			delete(red, number)
+			return
+		}
+		red[number] = name
+		fmt.Fprintf(t.Output(), "\n    read on: %s\n", section)
+	})
+	return &Exercise{t}
+}
+
+func parse(t *testing.T, section string) (number int, name string) {
+	t.Helper()
+	parts := numbered.FindStringSubmatch(section)
+	if parts == nil {
+		t.Fatalf("%q is not a numbered section of a chapter", section)
+	}
+	fmt.Sscan(parts[1], &number)
+	return number, strings.ReplaceAll(parts[2], "-", " ")
+}
+
+func runsRegardless() bool {
+	return os.Getenv(RunAll) != "" || flag.Lookup("test.run").Value.String() != ""
+}
+
+// In returns e for a function that runs in a test of its own, as the one in a
+// synctest bubble does.
+func (e *Exercise) In(t *testing.T) *Exercise {
+	return &Exercise{t}
+}
+
+// Errorf reports a failure. Of a failure of testify, which also names the file
+// a second time, the test, and both values with their difference, it leaves the
+// message, where the test gave one.
+func (e *Exercise) Errorf(format string, args ...any) {
+	e.Helper()
+	e.T.Errorf("%s", wrap(messageOf(fmt.Sprintf(format, args...))))
+}
+
+// Fatalf is Errorf, then FailNow.
+func (e *Exercise) Fatalf(format string, args ...any) {
+	e.Helper()
+	e.Errorf(format, args...)
+	e.FailNow()
+}
+
+// ShowOutput adds to the failure of t what the learner's program printed, or the
+// beginning and the end of it.
+func ShowOutput(t *testing.T, text string) {
+	t.Helper()
+	const head, tail = 6, 2
+	text = strings.TrimRight(text, "\n")
+	if text == "" {
+		return
+	}
+	lines := strings.Split(text, "\n")
+	if over := len(lines) - head - tail; over > 1 {
+		gap := fmt.Sprintf("… %d lines more …", over)
+		lines = append(append(lines[:head:head], gap), lines[len(lines)-tail:]...)
+	}
+	fmt.Fprintln(t.Output(), "\n    the program printed:")
+	for _, line := range lines {
+		fmt.Fprintf(t.Output(), "      %s\n", strings.TrimRight(line, "\r"))
+	}
+}
+
+// messageOf returns what stands behind "Messages:" in a failure of testify, and
+// any other text unchanged.
+func messageOf(text string) string {
+	const label = "\n\tMessages:"
+	if !strings.HasPrefix(text, "\n\tError Trace:") {
+		return text
+	}
+	_, message, found := strings.Cut(text, label)
+	if !found {
+		return text
+	}
+	var lines []string
+	for line := range strings.Lines(message) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+// width is where wrap ends a line, in runes. The test's output is indented by
+// eight at most and starts with the file's name.
+const width = 88
+
+// wrap breaks the paragraphs of text into lines of at most width runes.
+func wrap(text string) string {
+	var out strings.Builder
+	column := 0
+	for i, paragraph := range strings.Split(text, "\n") {
+		if i > 0 {
+			out.WriteByte('\n')
+			column = 0
+		}
+		for _, word := range strings.Split(paragraph, " ") {
+			length := len([]rune(word))
+			switch {
+			case column == 0:
+			case column+1+length > width:
+				out.WriteByte('\n')
+				column = 0
+			default:
+				out.WriteByte(' ')
+				column++
+			}
+			out.WriteString(word)
+			column += length
+		}
+	}
+	return out.String()
+}
