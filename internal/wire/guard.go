@@ -1,0 +1,108 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+)
+
+const (
+	// maxIdle is how often in a row a call may return at once without a byte.
+	// Right code does so once or twice.
+	maxIdle = 1000
+
+	// maxPieces is how many Writes may wait to be read. It leaves room for 1 MiB,
+	// written byte by byte, and is reached in a second by code that writes for ever.
+	maxPieces = 2 << 20
+)
+
+// A guard ends goroutines of the code under test that would never end by
+// themselves, and remembers the first thing that went wrong. A nil guard guards
+// nothing.
+type guard struct {
+	mu      sync.Mutex
+	over    bool // the test is done: whoever uses the wire from now on may go
+	cut     bool // a goroutine was ended because the test was done
+	trouble string
+}
+
+func (g *guard) report(trouble string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.trouble == "" && !g.over {
+		g.trouble = trouble
+	}
+}
+
+// first returns the first trouble, or "".
+func (g *guard) first() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.trouble
+}
+
+func (g *guard) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+}
+
+// leave ends the calling goroutine, of the code under test, if the test is done.
+// It does not let it run on with an error, for who knows what it does then: it may end the
+// whole process.
+func (g *guard) leave() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		g.cut = true
+		runtime.Goexit()
+	}
+}
+
+// hasCut reports whether leave has ended a goroutine.
+func (g *guard) hasCut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cut
+}
+
+// idle ends the calling goroutine if it has made the same fruitless call too often.
+func (g *guard) idle(times int, call string, err error) {
+	if g == nil || times < maxIdle {
+		return
+	}
+	g.report(fmt.Sprintf("%s was called %d times in a row, and each time returned at once %s: "+
+		"the loop goes round without end and keeps a processor busy", call, times, because(err)))
+	runtime.Goexit()
+}
+
+// flood ends the calling goroutine if it has written far more than is read.
+func (g *guard) flood(pieces int) {
+	if g == nil || pieces < maxPieces {
+		return
+	}
+	g.report(fmt.Sprintf("Write was called %d times, far more often than anything was received: "+
+		"the loop goes round without end", pieces))
+	runtime.Goexit()
+}
+
+func because(err error) string {
+	switch {
+	case err == nil:
+		return "with nothing, because the slice it was given has length 0"
+	case err == io.EOF:
+		return "io.EOF, because the other side has closed the connection, which is final"
+	case errors.Is(err, net.ErrClosed):
+		return "net.ErrClosed, because the program itself has closed it, which is final"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "os.ErrDeadlineExceeded, because the deadline has passed and was not moved forward"
+	}
+	return fmt.Sprintf("the error %q", err)
+}

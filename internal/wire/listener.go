@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A Listener is a [net.Listener] in memory whose clients, and whose errors, the
+// test writes down. Clients that nobody accepts wait, as in a kernel's backlog,
+// and may send meanwhile.
+type Listener struct {
+	t       *T
+	mu      sync.Mutex
+	changed sync.Cond
+	closed  bool
+	errs    []error // of the next calls of Accept
+	backlog []*Peer
+	calls   []time.Time
+	idle    int // calls in a row that returned an error at once, at one moment
+	waiting int // goroutines that wait in Accept
+}
+
+// Listen returns a new listener.
+func (t *T) Listen() *Listener {
+	l := &Listener{t: t}
+	l.changed.L = &l.mu
+	t.listeners = append(t.listeners, l)
+	return l
+}
+
+// Dial connects a client. It succeeds whether the code under test calls Accept or not.
+func (l *Listener) Dial() *Peer {
+	test, conn := newPipe(l.t.clientName(), serverName, l.t.guard)
+	client := l.t.add(test, conn, false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		conn.Reset()
+		return client
+	}
+	l.backlog = append(l.backlog, client)
+	l.changed.Broadcast()
+	return client
+}
+
+// Fail makes the next calls of Accept return these errors, one each, before any
+// client. They are wrapped as those of a [net.TCPListener].
+func (l *Listener) Fail(errs ...error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = append(l.errs, errs...)
+	l.changed.Broadcast()
+}
+
+// Accept returns the next scripted error or else the client that has waited
+// longest, and waits while there is neither.
+func (l *Listener) Accept() (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.t.guard.leave()
+	l.calls = append(l.calls, time.Now())
+	waited := false
+	for {
+		switch {
+		case l.closed:
+			return nil, l.fail(net.ErrClosed, waited)
+		case len(l.errs) > 0:
+			err := l.errs[0]
+			l.errs = l.errs[1:]
+			return nil, l.fail(err, waited)
+		case len(l.backlog) > 0:
+			client := l.backlog[0]
+			l.backlog = l.backlog[1:]
+			l.idle = 0
+			client.accepted = true
+			return client.conn.peer, nil
+		}
+		waited = true
+		l.waiting++
+		l.changed.Wait()
+		l.waiting--
+		l.t.guard.leave()
+	}
+}
+
+// fail wraps err, and ends the calling goroutine if it keeps calling although
+// Accept keeps failing, and lets no time pass in between.
+func (l *Listener) fail(err error, waited bool) error {
+	n := len(l.calls)
+	if waited || n > 1 && l.calls[n-1].After(l.calls[n-2]) {
+		l.idle = 0
+	}
+	l.idle++
+	l.t.guard.idle(l.idle, "Accept", err)
+	return &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
+}
+
+// Close stops listening: Accept returns net.ErrClosed, also where it waits, and
+// clients that were not accepted are reset.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return &net.OpError{Op: "close", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
+	}
+	l.closed = true
+	for _, client := range l.backlog {
+		client.conn.peer.Reset()
+	}
+	l.backlog = nil
+	l.changed.Broadcast()
+	return nil
+}
+
+// Addr returns 127.0.0.1:20000, a *net.TCPAddr.
+func (l *Listener) Addr() net.Addr { return serverName }
+
+// Closed reports whether the code under test has closed the listener.
+func (l *Listener) Closed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// Calls returns when Accept was called: a pause of the code under test is the
+// distance between two calls, to the nanosecond.
+func (l *Listener) Calls() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]time.Time(nil), l.calls...)
+}
+
+// Waiting returns how many clients nobody has accepted yet.
+func (l *Listener) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.backlog)
+}

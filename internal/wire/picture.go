@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Side is one of the two ends of a connection.
+type Side int
+
+// The two sides, in the order in which the picture has them.
+const (
+	Client Side = iota
+	Server
+)
+
+func (s Side) String() string { return [...]string{"client", "server"}[s] }
+
+// Other returns the opposite side.
+func (s Side) Other() Side { return 1 - s }
+
+// A Picture is what went over one connection, to be drawn between two vertical
+// lines, the client's on the left and the server's on the right, time going
+// down. Its methods may be called from several goroutines. The zero Picture is
+// an empty one.
+type Picture struct {
+	// Name stands behind "client" above the picture: "2" for the second one.
+	Name string
+	// Clock, if set, tells the time of an event; the picture then shows where time passed.
+	Clock func() time.Time
+
+	mu     sync.Mutex
+	events []event
+}
+
+type event struct {
+	kind  kind
+	side  Side
+	text  string
+	at    time.Time
+	bytes int
+	times int // pieces that this event stands for
+}
+
+type kind int
+
+const (
+	sent   kind = iota // bytes, to the other side
+	signal             // an end or a reset, to the other side
+	note               // something at one side alone
+)
+
+// A row of pieces in one direction shows maxRun of them, and counts the rest.
+const maxRun = 4
+
+// Sent adds a piece that went from the given side to the other.
+func (p *Picture) Sent(from Side, piece []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.events); n >= maxRun && p.isRun(p.events[n-maxRun:], from) {
+		last := &p.events[n-1]
+		last.times++
+		last.bytes += len(piece)
+		last.text = fmt.Sprintf("%d more, %s", last.times, count(last.bytes, "byte"))
+		return
+	}
+	p.add(event{kind: sent, side: from, text: Show(string(piece)), bytes: len(piece), times: 1})
+}
+
+func (p *Picture) isRun(events []event, from Side) bool {
+	for _, e := range events {
+		if e.kind != sent || e.side != from {
+			return false
+		}
+	}
+	return true
+}
+
+// Closed adds the end of what the given side sends, in words such as "closes".
+func (p *Picture) Closed(side Side, words string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(event{kind: signal, side: side, text: words})
+}
+
+// Note adds something that happened at the given side and not on the wire.
+func (p *Picture) Note(side Side, words string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(event{kind: note, side: side, text: "(" + words + ")"})
+}
+
+// Waited adds that the given side waited and nothing came.
+func (p *Picture) Waited(side Side) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(event{kind: note, side: side, text: "… nothing comes"})
+}
+
+func (p *Picture) add(e event) {
+	if p.Clock != nil {
+		e.at = p.Clock()
+	}
+	p.events = append(p.events, e)
+}
+
+// The picture's measures, in columns of a terminal. With the four by which go
+// test indents it, it is 80 columns wide.
+const (
+	margin   = 6  // left of the client's line
+	inner    = 46 // between the lines
+	minArrow = 6
+	maxLines = 14 // of events
+)
+
+// Draw returns the picture as lines of at most 76 columns. The client and server
+// lines say what each side does at the end, a line each, "" for nothing.
+func (p *Picture) Draw(client, server []string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var lines []string
+	for i, e := range p.events {
+		if i > 0 && p.Clock != nil {
+			if d := e.at.Sub(p.events[i-1].at); d > 0 {
+				lines = append(lines, between(center("after "+spell(d), inner)))
+			}
+		}
+		lines = append(lines, e.draw())
+	}
+	if over := len(lines) - maxLines; over > 0 {
+		head, tail := lines[:maxLines-5], lines[len(lines)-4:]
+		gap := between(center(fmt.Sprintf("… %d lines more …", over+1), inner))
+		lines = append(append(append([]string(nil), head...), gap), tail...)
+	}
+	for i := range max(len(client), len(server)) {
+		left, right := "", ""
+		if i < len(client) && client[i] != "" {
+			left = "  (" + client[i] + ")"
+		}
+		if i < len(server) && server[i] != "" {
+			right = "  " + server[i]
+		}
+		lines = append(lines, between(pad(left, inner))+right)
+	}
+	name := "client"
+	if p.Name != "" {
+		name += " " + p.Name
+	}
+	title := strings.Repeat(" ", margin-2) + pad(name, inner+1) + "server"
+	return title + "\n" + strings.Join(lines, "\n") + "\n"
+}
+
+func (e event) draw() string {
+	text := e.text
+	if e.kind == note {
+		if e.side == Client {
+			return between(pad("  "+text, inner))
+		}
+		return between(padLeft(text+"  ", inner))
+	}
+	dashes := strings.Repeat("─", max(minArrow, inner-6-columns(text)))
+	if e.side == Client {
+		return between(pad("  "+text+" "+dashes+"▶", inner))
+	}
+	return between(padLeft("◀"+dashes+" "+text+"  ", inner))
+}
+
+func between(text string) string {
+	return strings.Repeat(" ", margin) + "│" + text + "│"
+}
+
+// Show returns text in quotes, as a failure's message and the picture have it: what
+// does not fit, or is no text, becomes its first characters and the number of
+// bytes; bytes that are not UTF-8, and control characters, stand as Go writes them in a string.
+func Show(text string) string {
+	const room, start = 32, 10
+	if quoted := strconv.Quote(text); columns(quoted) <= room {
+		return quoted
+	}
+	prefix, length := "", 0
+	for length < len(text) {
+		_, size := utf8.DecodeRuneInString(text[length:])
+		quoted := strconv.Quote(text[length : length+size])
+		quoted = quoted[1 : len(quoted)-1]
+		if columns(prefix+quoted) > start {
+			break
+		}
+		prefix += quoted
+		length += size
+	}
+	return `"` + prefix + `…" ` + count(len(text), "byte")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// spell is d in its largest unit: "5 s", "1.5 s", "20 ms".
+func spell(d time.Duration) string {
+	switch {
+	case d >= time.Hour:
+		return strconv.FormatFloat(d.Hours(), 'g', 3, 64) + " h"
+	case d >= time.Minute:
+		return strconv.FormatFloat(d.Minutes(), 'g', 3, 64) + " min"
+	case d >= time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
+	}
+	return strconv.FormatFloat(float64(d)/1e6, 'g', 3, 64) + " ms"
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-columns(text)))
+}
+
+func padLeft(text string, width int) string {
+	return strings.Repeat(" ", max(0, width-columns(text))) + text
+}
+
+func center(text string, width int) string {
+	return pad(strings.Repeat(" ", max(0, width-columns(text))/2)+text, width)
+}
+
+// columns is the number of a terminal's columns that text takes: two for the
+// wide characters of East Asia, one for any other, none for combining marks.
+func columns(text string) int {
+	n := 0
+	for _, r := range text {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul),
+			r >= 0x3000 && r <= 0x303f, r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}

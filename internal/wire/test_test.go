@@ -1,0 +1,293 @@
+package wire_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// serve echoes until the client leaves, as it should be done.
+func serve(conn net.Conn) {
+	defer conn.Close()
+	io.Copy(conn, conn)
+}
+
+// An exhibit is an exercise that fails, to show how. It runs in a process of its own.
+var exhibits = map[string]struct {
+	run  func(t *wire.T)
+	want []string // what the failure says
+}{
+	"a panic": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() { panicsAtOnce(conn) })
+			client.Send("hello")
+			client.Receive()
+		},
+		[]string{"test_test.go:", "the program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
+	},
+	"a loop around Read after the end": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				for {
+					conn.Read(make([]byte, 10))
+				}
+			})
+			client.Close()
+			client.Ended()
+		},
+		[]string{"Read was called 1000 times in a row, and each time returned at once io.EOF", "│  closes ───"},
+	},
+	"a loop around Read with no room": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				for {
+					conn.Read(nil)
+				}
+			})
+			client.Receive()
+		},
+		[]string{"Read was called 1000 times", "has length 0"},
+	},
+	"a loop around Write": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				for {
+					conn.Write([]byte("hello"))
+				}
+			})
+			client.Receive()
+		},
+		[]string{"Write was called 2097152 times"},
+	},
+	"a loop around Accept": {
+		func(t *wire.T) {
+			ln := t.Listen()
+			for range 10000 {
+				ln.Fail(syscall.EMFILE)
+			}
+			t.Go(func() {
+				for {
+					ln.Accept()
+				}
+			})
+			t.Wait()
+		},
+		[]string{"Accept was called 1000 times in a row, and each time returned at once the error"},
+	},
+	"a goroutine that stays": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				defer conn.Close()
+				var group sync.WaitGroup
+				group.Add(1)
+				group.Wait()
+			})
+			client.Receive()
+		},
+		[]string{"has left a goroutine behind that never ends"},
+	},
+	"an assertion, and output": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				fmt.Println("what the program prints")
+				serve(conn)
+			})
+			client.Send("hello")
+			require.Equal(t, "HELLO", client.Receive(), "the answer is not in capitals")
+		},
+		[]string{
+			"test_test.go:", ": the answer is not in capitals\n    \n        client",
+			`│  ◀───────────────────────────────── "hello"  │`,
+			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n",
+		},
+	},
+}
+
+func panicsAtOnce(net.Conn) { panic("that was unexpected") }
+
+func TestTest_FailsInPlainWords(t *testing.T) {
+	if name := os.Getenv("EXHIBIT"); name != "" {
+		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail"), exhibits[name].run)
+		return
+	}
+	for name, exhibit := range exhibits {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestTest_FailsInPlainWords$", "-test.v")
+			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, "the exhibit passes")
+			require.NotContains(t, string(out), "[running]")
+			for _, want := range exhibit.want {
+				require.Contains(t, string(out), want)
+			}
+			require.Contains(t, string(out), "--- FAIL: TestTest_FailsInPlainWords")
+		})
+	}
+}
+
+// in runs an exercise that passes.
+func in(t *testing.T, f func(t *wire.T)) {
+	t.Helper()
+	wire.Test(&lesson.Exercise{T: t}, f)
+}
+
+func TestPeer_ReceivesWhatTheProgramWrites(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		done := t.Go(func() { serve(conn) })
+		require.Equal(t, "", client.Receive())
+		client.Send("hel", "lo")
+		require.Equal(t, []string{"hel", "lo"}, client.ReceivePieces())
+		require.Equal(t, "", client.Receive())
+		require.False(t, client.Ended())
+		require.False(t, done.Returned())
+
+		client.CloseWrite()
+		require.True(t, client.Ended())
+		require.False(t, client.WasReset())
+		require.True(t, done.Returned())
+	})
+}
+
+func TestPeer_WaitsForAProgramThatPauses(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		done := t.Go(func() {
+			time.Sleep(300 * time.Millisecond)
+			conn.Write([]byte("late"))
+			time.Sleep(300 * time.Millisecond)
+		})
+		require.Equal(t, "late", client.Receive())
+		require.True(t, done.Returned())
+	})
+}
+
+func TestPeer_ThatTakesNothing(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		client.Hold(3)
+		wrote := t.Go(func() { conn.Write([]byte("0123456789")) })
+		require.False(t, wrote.Returned())
+		require.Equal(t, "0123456789", client.Receive(), "who receives makes room, again and again")
+		require.True(t, wrote.Returned())
+	})
+}
+
+func TestPeer_AsAServer(t *testing.T) {
+	in(t, func(t *wire.T) {
+		server, conn := t.Server()
+		var answer string
+		asked := t.Go(func() {
+			conn.Write([]byte("question"))
+			buf := make([]byte, 100)
+			n, _ := conn.Read(buf)
+			answer = string(buf[:n])
+		})
+		require.Equal(t, "question", server.Receive())
+		server.Send("answer")
+		require.True(t, asked.Returned())
+		require.Equal(t, "answer", answer)
+	})
+}
+
+func TestPeer_IsReset(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		client.Send("never read")
+		t.Go(func() { conn.Close() })
+		require.True(t, client.WasReset())
+	})
+}
+
+func TestTest_EndsWhatWaits(t *testing.T) {
+	ended := false
+	in(t, func(t *wire.T) {
+		_, conn := t.Client()
+		ln := t.Listen()
+		t.Go(func() { ln.Accept() })
+		t.Go(func() {
+			defer func() { ended = true }()
+			conn.Read(make([]byte, 1))
+			os.Exit(3) // a program may do so when Read fails, and must not get here
+		})
+	})
+	require.True(t, ended)
+}
+
+func TestListener_AcceptsInTurn(t *testing.T) {
+	in(t, func(t *wire.T) {
+		ln := t.Listen()
+		early := ln.Dial()
+		early.Send("before Accept")
+		var accepted []net.Conn
+		var errs []error
+		done := t.Go(func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					errs = append(errs, err)
+					return
+				}
+				accepted = append(accepted, conn)
+				go serve(conn)
+			}
+		})
+		require.Equal(t, "before Accept", early.Receive())
+		late := ln.Dial()
+		late.Send("hello")
+		require.Equal(t, "hello", late.Receive())
+		require.Equal(t, late.Addr().String(), accepted[1].RemoteAddr().String())
+		require.NotEqual(t, late.Addr().String(), early.Addr().String())
+
+		ln.Close()
+		require.True(t, done.Returned())
+		require.ErrorIs(t, errs[0], net.ErrClosed)
+		require.True(t, ln.Closed())
+		require.ErrorIs(t, ln.Close(), net.ErrClosed)
+		require.True(t, ln.Dial().WasReset(), "nobody listens any more")
+	})
+}
+
+func TestListener_FailsAsWritten(t *testing.T) {
+	in(t, func(t *wire.T) {
+		ln := t.Listen()
+		ln.Fail(syscall.EMFILE, syscall.EMFILE)
+		client := ln.Dial()
+		t.Go(func() {
+			for {
+				conn, err := ln.Accept()
+				if err == nil {
+					serve(conn)
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		t.Wait()
+		require.Equal(t, 1, ln.Waiting())
+		client.Send("hello")
+		require.Equal(t, "", client.Receive(), "nobody has accepted, and Receive lets no time pass")
+		time.Sleep(3 * time.Second)
+		require.Equal(t, "hello", client.Receive())
+		calls := ln.Calls()
+		require.Len(t, calls, 3)
+		require.Equal(t, time.Second, calls[1].Sub(calls[0]))
+		require.Equal(t, 0, ln.Waiting())
+	})
+}
