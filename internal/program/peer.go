@@ -1,0 +1,188 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/wire"
+)
+
+// A Peer is the test's end of a TCP connection with the program. Its methods
+// belong to the goroutine of the test.
+type Peer struct {
+	conn    *net.TCPConn
+	side    wire.Side // the test's
+	picture wire.Picture
+	ended   bool
+}
+
+// Dial connects a client to the program on [Addr], as soon as it listens, and
+// fails the exercise if the program does not.
+func (p *Program) Dial() *Peer {
+	p.e.Helper()
+	for range patience {
+		over := p.hasEnded()
+		conn, err := net.DialTimeout("tcp", Addr, patience*tick)
+		if err == nil {
+			return p.add(conn, wire.Client)
+		}
+		if over {
+			break
+		}
+		time.Sleep(tick)
+	}
+	if p.hasEnded() {
+		p.e.Fatalf("nobody listens on %s, so no client can connect; as for the program, %s. "+
+			"A program ends when main returns", Addr, p)
+	}
+	p.e.Fatalf("nobody listens on %s, so no client can connect, although the program is running: "+
+		"does it call Listen, and with this address?", Addr)
+	return nil
+}
+
+func (p *Program) add(conn net.Conn, side wire.Side) *Peer {
+	peer := &Peer{conn: conn.(*net.TCPConn), side: side}
+	p.peers = append(p.peers, peer)
+	return peer
+}
+
+// A Server is the test's listener on [Addr], for a program that is a client.
+type Server struct {
+	e  *lesson.Exercise
+	ln *net.TCPListener
+}
+
+// Listen listens on [Addr] in the exercise's turn, until the exercise ends.
+func Listen(e *lesson.Exercise) *Server {
+	e.Helper()
+	takeTurn(e)
+	ln, err := net.Listen("tcp", Addr)
+	if err != nil {
+		e.Fatalf("cannot listen: %v", err)
+	}
+	e.Cleanup(func() { ln.Close() })
+	return &Server{e, ln.(*net.TCPListener)}
+}
+
+// Close stops listening. Connections that were accepted stay.
+func (s *Server) Close() { s.ln.Close() }
+
+// Accept waits until the program has connected, and fails the exercise if it does not.
+func (s *Server) Accept(p *Program) *Peer {
+	s.e.Helper()
+	for range patience {
+		over := p.hasEnded()
+		s.ln.SetDeadline(time.Now().Add(tick))
+		conn, err := s.ln.Accept()
+		if err == nil {
+			return p.add(conn, wire.Server)
+		}
+		if over {
+			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s. "+
+				"A program ends when main returns", Addr, p)
+		}
+	}
+	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
+		"does it call Dial, and with this address?", Addr)
+	return nil
+}
+
+// Send writes the text to the connection, in one piece.
+func (peer *Peer) Send(text string) {
+	peer.picture.Sent(peer.side, []byte(text))
+	if _, err := peer.conn.Write([]byte(text)); err != nil {
+		peer.picture.Note(peer.side, "cannot send: "+err.Error())
+	}
+}
+
+// Receive waits until n bytes have arrived, and returns all that has. It returns
+// less when the connection ends or nothing more comes.
+func (peer *Peer) Receive(n int) string {
+	var got strings.Builder
+	for got.Len() < n {
+		piece, err := peer.read()
+		got.WriteString(piece)
+		if err != nil {
+			break
+		}
+	}
+	return got.String()
+}
+
+// Ended waits until the program has ended its half of the connection, and reports
+// whether it has, by closing or by a reset. What arrives before that is dropped.
+func (peer *Peer) Ended() bool {
+	for {
+		if _, err := peer.read(); err != nil {
+			return peer.ended
+		}
+	}
+}
+
+// read returns what arrives next.
+func (peer *Peer) read() (string, error) {
+	buf := make([]byte, 4096)
+	for range patience {
+		peer.conn.SetReadDeadline(time.Now().Add(tick))
+		n, err := peer.conn.Read(buf)
+		if n > 0 {
+			peer.picture.Sent(peer.side.Other(), buf[:n])
+			return string(buf[:n]), nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			if !peer.ended {
+				peer.ended = true
+				words := "resets"
+				if err == io.EOF {
+					words = "closes"
+				}
+				peer.picture.Closed(peer.side.Other(), words)
+			}
+			return "", err
+		}
+	}
+	peer.picture.Waited(peer.side)
+	return "", os.ErrDeadlineExceeded
+}
+
+// Close closes the connection.
+func (peer *Peer) Close() {
+	peer.picture.Closed(peer.side, "closes")
+	peer.conn.Close()
+}
+
+// Reset closes the connection so that the other side gets a reset: what happens
+// when a process is killed with bytes unread, or a machine comes back from a crash.
+func (peer *Peer) Reset() {
+	peer.picture.Closed(peer.side, "resets")
+	peer.conn.SetLinger(0)
+	peer.conn.Close()
+}
+
+// draw adds the pictures of the first two connections and of the last one.
+func (p *Program) draw(state string) {
+	for i, peer := range p.peers {
+		if i > 1 && i < len(p.peers)-1 {
+			continue
+		}
+		if len(p.peers) > 1 {
+			peer.picture.Name = strconv.Itoa(i + 1)
+		}
+		var states [2][]string
+		states[peer.side.Other()] = []string{state}
+		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client], states[wire.Server]))
+	}
+}
+
+// CloseWrite ends the test's half of the connection; the program reads io.EOF.
+func (peer *Peer) CloseWrite() {
+	peer.picture.Closed(peer.side, "writes no more")
+	peer.conn.CloseWrite()
+}

@@ -1,0 +1,267 @@
+// Package program runs the learner's own main as a process of its own, over real
+// TCP, and lets a test type into it, read what it prints, and talk to it.
+//
+// The test binary is the program: its TestMain calls [Main], and [Start] runs the
+// same binary once more. So nothing is built twice, and what runs is what was
+// compiled with the tests.
+package program
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/wire"
+)
+
+// asProgram is the environment variable that tells the test binary to be the program.
+const asProgram = "TCP_STEPS_PROGRAM"
+
+// Main is what a TestMain calls. In a process that [Start] has started it runs
+// main, and ends with exit status 0 when main returns. Otherwise it runs the tests
+// of m, with a time limit of 30 seconds for all of them instead of ten minutes,
+// unless a limit, -count, -bench or -fuzz was given.
+func Main(m *testing.M, main func()) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		os.Exit(0)
+	}
+	flag.Parse()
+	if value("timeout") == "10m0s" && value("count") == "1" && value("bench") == "" && value("fuzz") == "" {
+		flag.Set("test.timeout", "30s")
+	}
+	os.Exit(m.Run())
+}
+
+func value(name string) string { return flag.Lookup("test." + name).Value.String() }
+
+// A test waits for a program until it has looked patience times, a tick apart.
+// That is a second where the machine has time, and more where it has none: a program that is slow
+// because others run is not taken for one that does nothing.
+const (
+	patience = 100
+	tick     = 10 * time.Millisecond
+)
+
+// A Program is the learner's main, running as a process. It is killed when the
+// exercise ends. Its methods belong to the goroutine of the test.
+type Program struct {
+	e      *lesson.Exercise
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout recorder
+	all    recorder // standard output and standard error, as they came
+	ended  chan struct{}
+	peers  []*Peer
+}
+
+// Start runs main with the given arguments, in its turn on port 20000. It does
+// not wait for anything that main does.
+func Start(e *lesson.Exercise, args ...string) *Program {
+	e.Helper()
+	takeTurn(e)
+	file, err := os.Executable()
+	if err != nil {
+		e.Fatalf("cannot find the program: %v", err)
+	}
+	p := &Program{e: e, cmd: exec.Command(file, args...), ended: make(chan struct{})}
+	// Under -race a program would wait for a second before it ends.
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
+	p.cmd.Stderr = &p.all
+	p.stdin, err = p.cmd.StdinPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		e.Fatalf("cannot start the program: %v", err)
+	}
+	go func() {
+		p.cmd.Wait()
+		close(p.ended)
+	}()
+	e.Cleanup(p.finish)
+	return p
+}
+
+func (p *Program) finish() {
+	state := p.state()
+	p.cmd.Process.Kill()
+	<-p.ended
+	for _, peer := range p.peers {
+		peer.conn.Close()
+	}
+	if p.e.Failed() {
+		p.draw(state)
+		lesson.ShowOutput(p.e.T, p.all.String())
+	}
+}
+
+// Type types the text, which the program reads from its standard input. Where the
+// program has ended, nothing happens.
+func (p *Program) Type(text string) {
+	for _, peer := range p.peers {
+		peer.picture.Note(peer.side.Other(), "typed: "+wire.Show(text))
+	}
+	io.WriteString(p.stdin, text)
+}
+
+// CloseInput ends the program's standard input: what Ctrl-D does in a terminal.
+func (p *Program) CloseInput() { p.stdin.Close() }
+
+// Shows waits until the program's standard output contains the text, and reports
+// whether it does.
+func (p *Program) Shows(text string) bool {
+	return p.wait(func() bool { return strings.Contains(p.stdout.String(), text) })
+}
+
+// Says waits until the program has printed anything but white space, be it to standard
+// output or to standard error, and reports whether it has.
+func (p *Program) Says() bool {
+	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
+}
+
+// Stdout returns what the program has written to its standard output so far, and
+// Output what it has written to that and to its standard error; each the first MiB.
+func (p *Program) Stdout() string { return p.stdout.String() }
+
+// Output: see Stdout.
+func (p *Program) Output() string { return p.all.String() }
+
+// Ended waits until the program has ended, and reports whether it has.
+func (p *Program) Ended() bool {
+	return p.wait(p.hasEnded)
+}
+
+// StaysUp waits for a twentieth of the usual time, and reports whether the program is
+// still running. A program that has begun to end is gone by then.
+func (p *Program) StaysUp() bool {
+	for range patience / 20 {
+		select {
+		case <-p.ended:
+			return false
+		case <-time.After(tick):
+		}
+	}
+	return true
+}
+
+func (p *Program) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait looks whether a condition holds until it does, the program has ended, or
+// patience is at its end.
+func (p *Program) wait(holds func() bool) bool {
+	for range patience {
+		if p.hasEnded() {
+			break // all of its output is there now
+		}
+		if holds() {
+			return true
+		}
+		select {
+		case <-p.ended:
+		case <-p.all.wait():
+		case <-time.After(tick):
+		}
+	}
+	return holds()
+}
+
+// Panicked reports whether the program has ended by a panic, which prints where its
+// goroutines stand, and has exit status 2.
+func (p *Program) Panicked() bool {
+	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 && strings.Contains(p.all.String(), "\ngoroutine ")
+}
+
+// String says in a few words what has become of the program, as the end of a
+// failure's message: "it is still running", "it has ended, with exit status 0", "it
+// panicked: …". Give the program itself to a message: a test that passes asks for no words.
+func (p *Program) String() string {
+	p.settle()
+	switch {
+	case !p.hasEnded():
+		return "it is still running"
+	case p.Panicked():
+		return "it panicked" + p.panicValue()
+	}
+	return fmt.Sprintf("it has ended, with exit status %d", p.cmd.ProcessState.ExitCode())
+}
+
+func (p *Program) panicValue() string {
+	for line := range strings.Lines(p.all.String()) {
+		if value, found := strings.CutPrefix(line, "panic: "); found {
+			return ": " + strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// state is String for the picture.
+func (p *Program) state() string {
+	switch {
+	case !p.hasEnded():
+		return "still running"
+	case p.Panicked():
+		return "panicked"
+	}
+	return fmt.Sprintf("ended with status %d", p.cmd.ProcessState.ExitCode())
+}
+
+// settle gives a program whose last sign of life was the end of a connection the
+// time to end itself.
+func (p *Program) settle() {
+	select {
+	case <-p.ended:
+	case <-time.After(patience / 10 * tick):
+	}
+}
+
+// A recorder keeps the first MiB of what is written to it, and takes the rest
+// too, so that a program never waits for somebody to read what it prints.
+type recorder struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{}
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text.Write(p[:min(len(p), 1<<20-r.text.Len())])
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+	return len(p), nil
+}
+
+// wait returns a channel that is closed at the next Write.
+func (r *recorder) wait() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}

@@ -1,0 +1,191 @@
+package program_test
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.timeout", "5m") // the proofs of the course keep port 20000 busy meanwhile
+	program.Main(m, main)
+}
+
+// main is all the programs of these tests; its argument says which.
+func main() {
+	switch os.Args[1] {
+	case "echo":
+		ln, err := net.Listen("tcp", program.Addr)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("listening")
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				panic(err)
+			}
+			go func() {
+				defer conn.Close()
+				io.Copy(conn, conn)
+			}()
+		}
+	case "client":
+		conn, err := net.Dial("tcp", program.Addr)
+		if err != nil {
+			panic(err)
+		}
+		io.Copy(conn, os.Stdin)
+	case "cat":
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() {
+			fmt.Println("read", in.Text())
+		}
+	case "panic":
+		panic(errors.New("I cannot go on"))
+	case "stderr":
+		fmt.Fprintln(os.Stderr, "to standard error")
+	case "flood":
+		for {
+			fmt.Println(strings.Repeat("x", 1000))
+		}
+	case "wait":
+		select {}
+	}
+}
+
+func start(t *testing.T, args ...string) (*lesson.Exercise, *program.Program) {
+	t.Helper()
+	e := &lesson.Exercise{T: t}
+	return e, program.Start(e, args...)
+}
+
+func TestProgram_TalksToClients(t *testing.T) {
+	_, p := start(t, "echo")
+	one, two := p.Dial(), p.Dial()
+	two.Send("two")
+	require.Equal(t, "two", two.Receive(3))
+	one.Send("one")
+	require.Equal(t, "one", one.Receive(3))
+	require.True(t, p.Shows("listening"))
+	require.True(t, p.StaysUp())
+	require.Equal(t, "it is still running", p.String())
+
+	one.CloseWrite()
+	require.True(t, one.Ended())
+	two.Reset()
+}
+
+func TestProgram_TalksToAServer(t *testing.T) {
+	e := &lesson.Exercise{T: t}
+	listener := program.Listen(e)
+	p := program.Start(e, "client")
+	server := listener.Accept(p)
+	p.Type("hello")
+	require.Equal(t, "hello", server.Receive(5))
+	p.CloseInput()
+	require.True(t, server.Ended())
+	require.True(t, p.Ended())
+	require.Equal(t, "it has ended, with exit status 0", p.String())
+}
+
+func TestProgram_ReadsAndPrints(t *testing.T) {
+	_, p := start(t, "cat")
+	p.Type("one\ntwo\n")
+	require.True(t, p.Shows("read two"))
+	p.CloseInput()
+	require.True(t, p.Ended())
+	require.Equal(t, "read one\nread two\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
+	p.Type("to nobody\n")
+}
+
+func TestProgram_Panics(t *testing.T) {
+	_, p := start(t, "panic")
+	require.True(t, p.Ended())
+	require.True(t, p.Panicked())
+	require.Equal(t, "it panicked: I cannot go on", p.String())
+}
+
+func TestProgram_SaysSomethingOnEitherStream(t *testing.T) {
+	_, p := start(t, "stderr")
+	require.True(t, p.Says())
+	require.False(t, p.Shows("to standard error"))
+	require.Equal(t, "to standard error\n", p.Output())
+}
+
+func TestProgram_MayPrintWithoutEnd(t *testing.T) {
+	_, p := start(t, "flood")
+	require.True(t, p.Shows(strings.Repeat("x", 1000)))
+	time.Sleep(10 * time.Millisecond)
+	require.LessOrEqual(t, len(p.Output()), 1<<20)
+}
+
+func TestProgram_IsGivenUpAfterASecond(t *testing.T) {
+	_, p := start(t, "wait")
+	begin := time.Now()
+	require.False(t, p.Ended())
+	require.Greater(t, time.Since(begin), time.Second-50*time.Millisecond)
+}
+
+// What a learner is told, in a process of its own.
+func TestProgram_FailsInPlainWords(t *testing.T) {
+	section := "docs/0-exhibit.md#1-fail"
+	switch os.Getenv("EXHIBIT") {
+	case "":
+	case "nobody listens":
+		program.Start(lesson.Start(t, section), "cat").Dial()
+		return
+	case "nobody listens any more":
+		program.Start(lesson.Start(t, section), "panic").Dial()
+		return
+	case "nobody dials":
+		e := lesson.Start(t, section)
+		program.Listen(e).Accept(program.Start(e, "stderr"))
+		return
+	case "in use":
+		program.Start(lesson.Start(t, section), "echo")
+		return
+	case "a picture":
+		e := lesson.Start(t, section)
+		p := program.Start(e, "echo")
+		client := p.Dial()
+		client.Send("hello")
+		require.Empty(e, client.Receive(5), "there was an answer")
+		return
+	}
+	for name, want := range map[string][]string{
+		"nobody listens":          {"nobody listens on 127.0.0.1:20000, so no client can connect, although the program is running"},
+		"nobody listens any more": {"as for the program, it panicked: I cannot go on.", "the program printed:", "goroutine 1 [running]"},
+		"nobody dials":            {"and nobody connected; as for the program, it has ended, with exit status 0.", "to standard error"},
+		"in use":                  {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
+		"a picture":               {": there was an answer\n", `│  ◀───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
+			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
+			if name == "in use" {
+				program.Listen(&lesson.Exercise{T: t})
+				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
+			}
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, "the exhibit passes")
+			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n") {
+				unwrapped := strings.ReplaceAll(string(out), "\n        ", " ")
+				require.Truef(t, strings.Contains(string(out), want) || strings.Contains(unwrapped, want), "%q is not in\n%s", want, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,84 @@
+package program
+
+import (
+	"net"
+	"os"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+)
+
+// Addr is where the document's two programs meet.
+const Addr = "127.0.0.1:20000"
+
+// turnstile is a port that a test listens on while it uses [Addr]. Tests of other
+// packages, which go test runs at the same time, wait for it. Whatever happens to
+// the test, the system frees the port with the process.
+const turnstile = "127.0.0.1:19999"
+
+// HasTurn is the environment variable by which a test that has its turn lends it to
+// the tests that it runs as processes of their own.
+const HasTurn = "TCP_STEPS_HAS_TURN"
+
+// hasTurn tells that the exercise that is running in this process has its turn.
+var hasTurn bool
+
+// takeTurn waits until no other test uses port 20000, and keeps it from the others
+// until the exercise ends. It fails the exercise if the port is in use all the same.
+func takeTurn(e *lesson.Exercise) {
+	e.Helper()
+	if hasTurn {
+		return
+	}
+	if os.Getenv(HasTurn) == "" {
+		turn := waitForTurn(e)
+		e.Cleanup(func() { turn.Close() })
+	}
+	hasTurn = true
+	e.Cleanup(func() { hasTurn = false })
+	if inUse() {
+		e.Fatalf("%s is in use: is your server still running in another terminal?", Addr)
+	}
+}
+
+func waitForTurn(e *lesson.Exercise) net.Listener {
+	e.Helper()
+	end := time.Now().Add(time.Minute)
+	if deadline, ok := e.Deadline(); ok {
+		end = deadline.Add(-5 * time.Second)
+	}
+	for {
+		turn, err := net.Listen("tcp", turnstile)
+		if err == nil {
+			return turn
+		}
+		if time.Now().After(end) {
+			e.Fatalf("another test that needs %s does not end (%v)", Addr, err)
+		}
+		time.Sleep(tick)
+	}
+}
+
+// inUse reports whether somebody listens on Addr. On some systems one can listen
+// beside a program that has ":20000", and on some systems dialing is not enough either.
+func inUse() bool {
+	if Reaches(Addr) {
+		return true
+	}
+	ln, err := net.Listen("tcp", Addr)
+	if err != nil {
+		return true
+	}
+	ln.Close()
+	return false
+}
+
+// Reaches reports whether somebody listens on the address of this machine.
+func Reaches(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, patience/5*tick)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
