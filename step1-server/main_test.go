@@ -1,0 +1,201 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func Test01_ListensOnPort20000(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#1-listen-on-port-20000")
+	server := program.Start(e)
+
+	server.Dial()
+
+	require.Truef(e, server.StaysUp(), "a client connected, and the program was gone: %s. When main returns, the program ends, and the "+
+		"port with it: a server goes on listening", server)
+	for _, other := range []string{"[::1]:20000", "127.0.0.2:20000"} {
+		require.Falsef(e, program.Reaches(other), "a client got through at %s as well: an address without a host, or 0.0.0.0, means every "+
+			"address of the machine, so that other machines can connect too. Asked for is 127.0.0.1 alone", other)
+	}
+}
+
+func Test02_EchoesAMessage(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#2-echo-a-message")
+	server := program.Start(e)
+	client := server.Dial()
+
+	client.Send("hello")
+	answer := client.Receive(5)
+
+	if answer == "" {
+		client.CloseWrite()
+		require.NotEqual(e, "hello", client.Receive(5), "the answer came only when the client had promised to send no more: the server waits for "+
+			"the end of the connection (io.ReadAll does), but a client that waits for its answer keeps the connection open")
+	}
+	require.NotEmptyf(e, answer, "the client is connected and has sent %q, and no answer came; as for the server, %s. "+
+		"That a client could connect proves little: the kernel does that for a port that is listened on. The server has to Accept the connection, Read from "+
+		"it and Write to it", "hello", server)
+	require.LessOrEqualf(e, len(answer), 5, "5 bytes went in and %d came back: Read has filled the first 5 bytes of the buffer and said so in n; "+
+		"what lies behind n is no part of the message", len(answer))
+	require.Equalf(e, "hello", answer, "%q went in and %s came back: an echo is the same bytes", "hello", wire.Show(answer))
+}
+
+func Test03_EchoesEveryMessage(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#3-echo-every-message")
+	wire.Test(e, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+
+		for i, message := range []string{"one", "three", "seven"} {
+			client.Send(message)
+			answer := client.Receive()
+
+			require.NotEmptyf(t, answer, "message %d, %q, got no answer: one Read and one Write serve one message, and the client may send "+
+				"another one on the same connection as long as it stays", i+1, message)
+			require.Equalf(t, message, answer, "%q went in and %s came back: an echo is the same bytes", message, wire.Show(answer))
+		}
+	})
+}
+
+func Test04_EchoesOnlyWhatWasSent(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#4-echo-only-what-was-sent")
+	wire.Test(e, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+
+		long := strings.Repeat("long ", 25) // 125 bytes
+		client.Send(long)
+		answer := client.Receive()
+		require.NotEmptyf(t, answer, "%s went in and nothing came back", wire.Show(long))
+		require.Equalf(t, long, answer, "%s went in and %s came back: a message of up to 128 bytes fits into a buffer of 128 bytes, and comes back "+
+			"whole", wire.Show(long), wire.Show(answer))
+
+		client.Send("hi")
+		answer = client.Receive()
+
+		require.Equalf(t, "hi", answer, "%q went in and %s came back: Read writes to the beginning of the buffer and leaves the rest as it "+
+			"was; bytes behind n belong to the previous message", "hi", wire.Show(answer))
+	})
+}
+
+func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#5-echo-any-bytes-unchanged")
+	wire.Test(e, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+
+		for _, sent := range []struct{ message, why string }{
+			{"a\x00b\x00", "a byte of value 0 is a byte like any other, and ends nothing in Go"},
+			{"\xff\xfe\x80", "these bytes are no text in UTF-8, and need not be: whoever takes them apart into runes gets replacement characters"},
+			{"你好", "a character can be several bytes: here 6 bytes are 2 characters, and n counts bytes"},
+			{"100%d", "a message is data, and whoever gives it to Printf or Fprintf as the format has it changed"},
+			{"  both ends \t", "blanks belong to the message, and only the client knows what they mean"},
+			{"a line\r\n", "a line ending belongs to the message, and only the client knows what it means"},
+			{"no line", "TCP carries bytes, not lines: who waits for a newline waits for something that nobody promised"},
+		} {
+			client.Send(sent.message)
+			answer := client.Receive()
+
+			require.NotEmptyf(t, answer, "%q went in and nothing came back: %s", sent.message, sent.why)
+			require.Equalf(t, sent.message, answer, "%q went in and %s came back: %s", sent.message, wire.Show(answer), sent.why)
+		}
+	})
+}
+
+func Test06_ShowsWhatItReceived(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#6-show-what-it-received")
+	server := program.Start(e)
+	client := server.Dial()
+
+	client.Send("show me")
+	client.Receive(7)
+	shown := server.Shows("show me")
+
+	require.NotContains(e, server.Stdout(), "[115 104 111 119", "the server shows the message as a list of numbers, which is how a []byte is printed: "+
+		"string(…) makes it text")
+	require.Falsef(e, !shown && strings.Contains(server.Output(), "show me"), "the server printed %q, but to its standard error, where log and println write: "+
+		"what a program is there to show goes to its standard output, as fmt.Println has it", "show me")
+	require.Truef(e, shown, "the client sent %q, and the server's standard output does not contain it", "show me")
+}
+
+func Test07_LetsGoOfAClientThatLeaves(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#7-let-go-of-a-client-that-leaves")
+
+	server := program.Start(e)
+	server.Dial().Close()
+	require.Truef(e, server.StaysUp(), "one client has left, and the whole server went with it: %s. That a client leaves is no reason to end the "+
+		"program, as log.Fatal, os.Exit and panic do", server)
+
+	wire.Test(e, func(t *wire.T) {
+		client, conn := t.Client()
+		served := t.Go(func() { process(conn) })
+		client.Send("hello")
+		client.Receive()
+
+		client.Close()
+
+		require.True(t, served.Returned(), "the client has closed the connection, and process has not returned: its goroutine, and all that it "+
+			"holds, stays for ever. When Read returns an error, io.EOF above all, there is nothing more to wait for")
+		require.True(t, client.Ended(), "process has returned and left the connection open: its descriptor is never given back, and "+
+			"a server has a limited number of them. Who has a connection closes it")
+	})
+}
+
+func Test08_ServesTwoClientsAtOnce(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#8-serve-two-clients-at-once")
+	server := program.Start(e)
+	one := server.Dial()
+	one.Send("I am one")
+	require.Equalf(e, "I am one", one.Receive(8), "client 1 was not answered: as for the server, %s", server)
+
+	two := server.Dial()
+	two.Send("I am two")
+	answer := two.Receive(8)
+
+	require.Equalf(e, "I am two", answer, "client 2 is connected, but not served while client 1 is: as for the server, %s. The loop that accepts must not "+
+		"wait for process: it has other clients to accept", server)
+	one.Send("still here")
+	require.Equalf(e, "still here", one.Receive(10), "client 1 was served until client 2 came, and is no longer: as for the server, %s", server)
+}
+
+func Test09_OutlivesAClientThatVanishes(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#9-outlive-a-client-that-vanishes")
+	server := program.Start(e)
+	witness := server.Dial()
+
+	server.Dial().Close() // connects, and leaves without a word
+	reset := server.Dial()
+	reset.Send("hello")
+	reset.Receive(5)
+	reset.Reset() // the server waits for more, and its Read fails
+	hurried := server.Dial()
+	hurried.Send("hello")
+	hurried.Close() // does not wait for the answer: the server's Write can fail
+
+	require.Truef(e, server.StaysUp(), "one client vanished, and the whole server went with it: %s. What goes wrong with one connection ends "+
+		"that connection, and nothing else: log.Fatal, os.Exit and panic end the program for everybody", server)
+	for _, client := range []*program.Peer{witness, server.Dial()} {
+		client.Send("and me?")
+		require.Equalf(e, "and me?", client.Receive(7), "a client vanished, and another one is no longer served: as for the server, %s", server)
+	}
+}
+
+func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken")
+	program.Listen(e) // the test has the port
+
+	server := program.Start(e)
+
+	require.True(e, server.Ended(), "port 20000 is taken, so Listen has failed, and a second later the server is still running: "+
+		"it can serve nobody, and whoever started it believes that it does")
+	require.Falsef(e, server.Panicked(), "port 20000 is taken, so Listen has returned an error, and nil instead of a listener; %s. "+
+		"A panic is for mistakes in a program. A port that is taken is none: look at the error before you use the listener", server)
+	require.True(e, server.Says(), "port 20000 is taken, so Listen has failed, and the program ended without a word: whoever started it should be told why")
+}

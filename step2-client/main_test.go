@@ -1,0 +1,121 @@
+package main
+
+import (
+	"testing"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func Test01_DialsPort20000(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#1-dial-port-20000")
+	listener := program.Listen(e)
+
+	client := program.Start(e)
+
+	listener.Accept(client)
+}
+
+func Test02_SendsWhatIsTyped(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#2-send-what-is-typed")
+	listener := program.Listen(e)
+	for _, ending := range []string{"\n", "\r\n"} {
+		client := program.Start(e)
+		server := listener.Accept(client)
+
+		client.Type(" hello  there" + ending)
+		message := server.Receive(13)
+
+		require.NotEmptyf(e, message, "%q was typed, and nothing reached the server; as for the client, %s", " hello  there"+ending, client)
+		require.NotEqualf(e, " hello  there"+ending, message, "%q was typed, and just that was sent: but the line ending only says where the line ends "+
+			"at the keyboard, and is not part of the message", " hello  there"+ending)
+		require.Equalf(e, " hello  there", message, "%q was typed, and %s was sent: the message is the line without its ending (%q or %q), with all its blanks",
+			" hello  there"+ending, wire.Show(message), "\n", "\r\n")
+	}
+}
+
+func Test03_ShowsTheAnswer(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#3-show-the-answer")
+	listener := program.Listen(e)
+	client := program.Start(e)
+	server := listener.Accept(client)
+
+	client.Type("hello\n")
+	server.Receive(5)
+	server.Send("good evening")
+
+	require.Truef(e, client.Shows("good evening"), "the server answered %q, and the client's standard output does not contain it; as for the client, %s", "good evening", client)
+	require.NotContains(e, client.Stdout(), "\x00", "behind the answer the client printed bytes of value 0 that nobody sent: what lies behind n in the buffer "+
+		"is no part of the answer (a terminal hides them, a file does not)")
+}
+
+func Test04_GoesOnLineAfterLine(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#4-go-on-line-after-line")
+	listener := program.Listen(e)
+	client := program.Start(e)
+	server := listener.Accept(client)
+
+	for i, line := range []struct{ typed, answer string }{
+		{"one", "the answer to one"},
+		{"two", "TWO"},
+		{"three", "three it is"},
+	} {
+		client.Type(line.typed + "\n")
+		message := server.Receive(len(line.typed))
+		server.Send(line.answer)
+
+		require.Equalf(e, line.typed, message, "line %d was typed, %q, and %s was sent; as for the client, %s. A client goes on, on the same connection, "+
+			"until it is told to quit", i+1, line.typed, wire.Show(message), client)
+		require.Truef(e, client.Shows(line.answer), "the answer to line %d, %q, is not on the client's standard output; as for the client, %s", i+1, line.answer, client)
+	}
+	require.NotContains(e, client.Stdout(), "TWOanswer", "the client printed %q for the answer %q: bytes behind n belong to the previous answer", "TWOanswer to one", "TWO")
+}
+
+func Test05_QuitsOnQ(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#5-quit-on-q")
+	listener := program.Listen(e)
+	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
+		client := program.Start(e)
+		server := listener.Accept(client)
+
+		client.Type(line)
+		message := server.Receive(1)
+
+		require.Emptyf(e, message, "%q was typed, and the client sent %s to the server: it is a word to the client itself", line, wire.Show(message))
+		require.Truef(e, server.Ended(), "%q was typed, and the connection is still open: the server cannot know that the client has gone", line)
+		require.Truef(e, client.Ended(), "%q was typed, the connection is closed, and the program is still running", line)
+		require.Falsef(e, client.Panicked(), "%q was typed, and the program did not quit, it crashed: %s", line, client)
+	}
+}
+
+func Test06_EndsWhenTheServerGoesAway(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#6-end-when-the-server-goes-away")
+	listener := program.Listen(e)
+	client := program.Start(e)
+	server := listener.Accept(client)
+
+	server.Close()
+	client.Type("is anybody there?\n")
+
+	require.True(e, client.Ended(), "the server has closed the connection, and after one more line the client is still running: Read has returned an error, io.EOF, "+
+		"and will return it again each time. No answer can come any more")
+	require.Falsef(e, client.Panicked(), "the server has closed the connection, and the client crashed: %s. A panic is for mistakes in a program; "+
+		"a server that goes away is none", client)
+	require.True(e, client.Says(), "the server has closed the connection, and the client ended without a word: whoever typed the line waits for an answer, and should "+
+		"be told that none will come")
+}
+
+func Test07_SaysSoWhenNobodyIsListening(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-nobody-is-listening")
+
+	client := program.Start(e) // nobody listens
+
+	require.True(e, client.Ended(), "nobody listens on port 20000, so Dial has failed, and a second later the client is still running: there is nobody to talk to")
+	require.Falsef(e, client.Panicked(), "nobody listens on port 20000, so Dial has returned an error, and nil instead of a connection; %s. "+
+		"Look at the error before you use the connection", client)
+	require.True(e, client.Says(), "nobody listens on port 20000, so Dial has failed, and the client ended without a word: whoever started it should be told why")
+}
