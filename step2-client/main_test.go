@@ -30,6 +30,8 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 		client.Type(" hello  there" + ending)
 		message := server.Receive(13)
 
+		require.Falsef(e, message == "" && listener.HasAnother(), "a line was typed, and the client opened another connection to send it: one connection carries "+
+			"all the messages, as long as both sides like")
 		require.NotEmptyf(e, message, "%q was typed, and nothing reached the server; as for the client, %s", " hello  there"+ending, client)
 		require.NotEqualf(e, " hello  there"+ending, message, "%q was typed, and just that was sent: but the line ending only says where the line ends "+
 			"at the keyboard, and is not part of the message", " hello  there"+ending)
@@ -45,7 +47,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 	server := listener.Accept(client)
 
 	client.Type("hello\n")
-	server.Receive(5)
+	require.NotEmptyf(e, server.Receive(5), "a line was typed, and nothing reached the server; as for the client, %s", client)
 	server.Send("good evening")
 
 	require.Truef(e, client.Shows("good evening"), "the server answered %q, and the client's standard output does not contain it; as for the client, %s", "good evening", client)
@@ -66,13 +68,15 @@ func Test04_GoesOnLineAfterLine(t *testing.T) {
 	} {
 		client.Type(line.typed + "\n")
 		message := server.Receive(len(line.typed))
-		server.Send(line.answer)
-
+		require.Falsef(e, message == "" && listener.HasAnother(), "line %d was typed, and the client opened another connection to send it: one connection carries "+
+			"all the messages, as long as both sides like", i+1)
 		require.Equalf(e, line.typed, message, "line %d was typed, %q, and %s was sent; as for the client, %s. A client goes on, on the same connection, "+
 			"until it is told to quit", i+1, line.typed, wire.Show(message), client)
+
+		server.Send(line.answer)
 		require.Truef(e, client.Shows(line.answer), "the answer to line %d, %q, is not on the client's standard output; as for the client, %s", i+1, line.answer, client)
 	}
-	require.NotContains(e, client.Stdout(), "TWOanswer", "the client printed %q for the answer %q: bytes behind n belong to the previous answer", "TWOanswer to one", "TWO")
+	require.NotContains(e, client.Stdout(), "TWO answer", "the client printed %q where the server had answered %q: bytes behind n belong to the previous answer", "TWO answer to one", "TWO")
 }
 
 func Test05_QuitsOnQ(t *testing.T) {
@@ -83,10 +87,10 @@ func Test05_QuitsOnQ(t *testing.T) {
 		server := listener.Accept(client)
 
 		client.Type(line)
-		message := server.Receive(1)
+		message, ended := server.Rest()
 
 		require.Emptyf(e, message, "%q was typed, and the client sent %s to the server: it is a word to the client itself", line, wire.Show(message))
-		require.Truef(e, server.Ended(), "%q was typed, and the connection is still open: the server cannot know that the client has gone", line)
+		require.Truef(e, ended, "%q was typed, and the connection is still open: the server cannot know that the client has gone", line)
 		require.Truef(e, client.Ended(), "%q was typed, the connection is closed, and the program is still running", line)
 		require.Falsef(e, client.Panicked(), "%q was typed, and the program did not quit, it crashed: %s", line, client)
 	}

@@ -18,8 +18,11 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // RunAll is the environment variable that, when it is set to anything but the
@@ -100,10 +103,10 @@ func (e *Exercise) Fatalf(format string, args ...any) {
 }
 
 // ShowOutput adds to the failure of t what the learner's program printed, or the
-// beginning and the end of it.
+// beginning and the end of it, and of each of its lines.
 func ShowOutput(t *testing.T, text string) {
 	t.Helper()
-	const head, tail = 6, 2
+	const head, tail, columns = 6, 2, 70
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
 		return
@@ -115,8 +118,29 @@ func ShowOutput(t *testing.T, text string) {
 	}
 	fmt.Fprintln(t.Output(), "\n    the program printed:")
 	for _, line := range lines {
-		fmt.Fprintf(t.Output(), "      %s\n", strings.TrimRight(line, "\r"))
+		shown := []rune(printable(strings.TrimRight(line, "\r")))
+		if len(shown) > columns {
+			shown = append(shown[:columns], '…')
+		}
+		fmt.Fprintf(t.Output(), "      %s\n", string(shown))
 	}
+}
+
+// printable returns line with its control characters, and bytes that are no UTF-8,
+// as Go writes them in a string: a terminal must not obey them, nor hide them.
+func printable(line string) string {
+	var out strings.Builder
+	for len(line) > 0 {
+		r, size := utf8.DecodeRuneInString(line)
+		if r == '\t' || unicode.IsPrint(r) && !(r == utf8.RuneError && size == 1) {
+			out.WriteString(line[:size])
+		} else {
+			quoted := strconv.Quote(line[:size])
+			out.WriteString(quoted[1 : len(quoted)-1])
+		}
+		line = line[size:]
+	}
+	return out.String()
 }
 
 // messageOf returns what stands behind "Messages:" in a failure of testify, and
@@ -137,9 +161,9 @@ func messageOf(text string) string {
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
-// width is where wrap ends a line, in runes. The test's output is indented by
-// eight at most and starts with the file's name.
-const width = 88
+// width is where wrap ends a line, in runes, not counting what go test puts before it: the
+// name of the file and the line, or eight blanks.
+const width = 78
 
 // wrap breaks the paragraphs of text into lines of at most width runes.
 func wrap(text string) string {

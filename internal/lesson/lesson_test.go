@@ -32,7 +32,7 @@ func TestLesson2(t *testing.T) {
 
 func TestLesson3(t *testing.T) {
 	exercise(t, "docs/0.md#3-go-on", func(e *lesson.Exercise) {
-		lesson.ShowOutput(e.T, "1\n2\n3\n4\n5\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
+		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n5\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
 		require.Equal(e, 1, 2)
 	})
 }
@@ -53,8 +53,8 @@ func run(t *testing.T, env string, args ...string) string {
 
 var lineNumber = regexp.MustCompile(`lesson_test\.go:\d+`)
 
-const failure = `    lesson_test.go: what the program did is said in a sentence that is so long that it does not fit into one
-        line, and it keeps its  blanks
+const failure = `    lesson_test.go: what the program did is said in a sentence that is so long that it does not
+        fit into one line, and it keeps its  blanks
 
         read on: docs/0.md#2-fail-with-words
 --- FAIL: TestLesson2 (0.00s)
@@ -81,8 +81,8 @@ func TestShowOutput_LeavesOutTheMiddle(t *testing.T) {
 	require.Contains(t, run(t, "", "-test.run=TestLesson3"), `
         the program printed:
           1
-          2
-          3
+          2\x00\xff
+          世界
           4
           5
           6

@@ -43,7 +43,7 @@ func (p *Program) Dial() *Peer {
 			"A program ends when main returns", Addr, p)
 	}
 	p.e.Fatalf("nobody listens on %s, so no client can connect, although the program is running: "+
-		"does it call Listen, and with this address?", Addr)
+		"does it call Listen, with \"tcp\" and this address?", Addr)
 	return nil
 }
 
@@ -90,8 +90,19 @@ func (s *Server) Accept(p *Program) *Peer {
 		}
 	}
 	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
-		"does it call Dial, and with this address?", Addr)
+		"does it call Dial, with \"tcp\" and this address?", Addr)
 	return nil
+}
+
+// HasAnother reports whether the program has opened one more connection.
+func (s *Server) HasAnother() bool {
+	s.ln.SetDeadline(time.Now().Add(tick))
+	conn, err := s.ln.Accept()
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Send writes the text to the connection, in one piece.
@@ -105,9 +116,13 @@ func (peer *Peer) Send(text string) {
 // Receive waits until n bytes have arrived, and returns all that has. It returns
 // less when the connection ends or nothing more comes.
 func (peer *Peer) Receive(n int) string {
+	return peer.receive(n, patience)
+}
+
+func (peer *Peer) receive(n, ticks int) string {
 	var got strings.Builder
 	for got.Len() < n {
-		piece, err := peer.read()
+		piece, err := peer.read(ticks)
 		got.WriteString(piece)
 		if err != nil {
 			break
@@ -116,20 +131,31 @@ func (peer *Peer) Receive(n int) string {
 	return got.String()
 }
 
-// Ended waits until the program has ended its half of the connection, and reports
-// whether it has, by closing or by a reset. What arrives before that is dropped.
-func (peer *Peer) Ended() bool {
+// Rest waits until the program has ended its half of the connection, by closing it or by
+// a reset, and returns what arrived before that. ended is false if the connection is still
+// open and nothing more comes.
+func (peer *Peer) Rest() (text string, ended bool) {
+	var got strings.Builder
 	for {
-		if _, err := peer.read(); err != nil {
-			return peer.ended
+		piece, err := peer.read(patience)
+		got.WriteString(piece)
+		if err != nil {
+			return got.String(), peer.ended
 		}
 	}
 }
 
+// EndAndReceive ends the test's half of the connection, and waits a little for n
+// bytes: an answer that comes then has waited for the end.
+func (peer *Peer) EndAndReceive(n int) string {
+	peer.CloseWrite()
+	return peer.receive(n, patience/4)
+}
+
 // read returns what arrives next.
-func (peer *Peer) read() (string, error) {
+func (peer *Peer) read(ticks int) (string, error) {
 	buf := make([]byte, 4096)
-	for range patience {
+	for range ticks {
 		peer.conn.SetReadDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Read(buf)
 		if n > 0 {
@@ -166,12 +192,16 @@ func (peer *Peer) Reset() {
 	peer.conn.Close()
 }
 
-// draw adds the pictures of the first two connections and of the last one.
+// draw adds the pictures of the last two connections on which anything happened.
 func (p *Program) draw(state string) {
+	var last []int
 	for i, peer := range p.peers {
-		if i > 1 && i < len(p.peers)-1 {
-			continue
+		if !peer.picture.Empty() {
+			last = append(last, i)
 		}
+	}
+	for _, i := range last[max(0, len(last)-2):] {
+		peer := p.peers[i]
 		if len(p.peers) > 1 {
 			peer.picture.Name = strconv.Itoa(i + 1)
 		}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,8 @@ type Program struct {
 	all    recorder // standard output and standard error, as they came
 	ended  chan struct{}
 	peers  []*Peer
+
+	stopped bool
 }
 
 // Start runs main with the given arguments, in its turn on port 20000. It does
@@ -92,16 +95,27 @@ func Start(e *lesson.Exercise, args ...string) *Program {
 	return p
 }
 
+// Stop ends the program and its connections, and leaves them out of what a failure
+// shows: for an exercise that goes on without them.
+func (p *Program) Stop() {
+	p.stopped = true
+	p.end()
+}
+
 func (p *Program) finish() {
 	state := p.state()
+	p.end()
+	if p.e.Failed() && !p.stopped {
+		p.draw(state)
+		lesson.ShowOutput(p.e.T, p.printed())
+	}
+}
+
+func (p *Program) end() {
 	p.cmd.Process.Kill()
 	<-p.ended
 	for _, peer := range p.peers {
 		peer.conn.Close()
-	}
-	if p.e.Failed() {
-		p.draw(state)
-		lesson.ShowOutput(p.e.T, p.all.String())
 	}
 }
 
@@ -197,18 +211,36 @@ func (p *Program) String() string {
 	case !p.hasEnded():
 		return "it is still running"
 	case p.Panicked():
-		return "it panicked" + p.panicValue()
+		return p.panicText()
 	}
 	return fmt.Sprintf("it has ended, with exit status %d", p.cmd.ProcessState.ExitCode())
 }
 
-func (p *Program) panicValue() string {
-	for line := range strings.Lines(p.all.String()) {
-		if value, found := strings.CutPrefix(line, "panic: "); found {
-			return ": " + strings.TrimSpace(value)
-		}
+// panicText says with what value, and at which line of the learner's, the program
+// panicked: "it panicked at main.go:31: EOF".
+func (p *Program) panicText() string {
+	_, value, _ := strings.Cut(p.all.String(), "panic: ")
+	value, trace, _ := strings.Cut(value, "\ngoroutine ")
+	value, _, _ = strings.Cut(value, "\n")
+	place := ""
+	if line := learnersLine.FindStringSubmatch(trace); line != nil {
+		place = " at " + line[1]
 	}
-	return ""
+	return "it panicked" + place + ": " + strings.TrimSpace(value)
+}
+
+// learnersLine matches the first line of a trace that is neither Go's nor the
+// course's: "\t/some/where/main.go:31 +0x45".
+var learnersLine = regexp.MustCompile(`\n\S*/step[^\n]*\n\t(?:[^\n]*[/\\])?(\w+\.go:\d+)`)
+
+// printed is what the program printed, without the trace of a panic.
+func (p *Program) printed() string {
+	text := p.all.String()
+	if p.Panicked() {
+		text, _, _ = strings.Cut(text, "\ngoroutine ")
+		text, _, _ = strings.Cut(text, "\n[signal ")
+	}
+	return text
 }
 
 // state is String for the picture.

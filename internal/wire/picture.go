@@ -109,6 +109,13 @@ func (p *Picture) add(e event) {
 	p.events = append(p.events, e)
 }
 
+// Empty reports whether nothing has happened.
+func (p *Picture) Empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.events) == 0
+}
+
 // The picture's measures, in columns of a terminal. With the four by which go
 // test indents it, it is 80 columns wide.
 const (
@@ -174,11 +181,14 @@ func between(text string) string {
 	return strings.Repeat(" ", margin) + "│" + text + "│"
 }
 
-// Show returns text in quotes, as a failure's message and the picture have it: what
+// Show returns text in quotes, or "nothing" if it is empty, as a failure's message and the picture have it: what
 // does not fit, or is no text, becomes its first characters and the number of
 // bytes; bytes that are not UTF-8, and control characters, stand as Go writes them in a string.
 func Show(text string) string {
 	const room, start = 32, 10
+	if text == "" {
+		return "nothing"
+	}
 	if quoted := strconv.Quote(text); columns(quoted) <= room {
 		return quoted
 	}
