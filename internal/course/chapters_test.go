@@ -1,0 +1,349 @@
+package course
+
+import (
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
+)
+
+var update = flag.Bool("update", false, "write down what the commands of the chapters print now")
+
+// A page is a Markdown file.
+type page struct {
+	name     string // from the workspace's top folder: "docs/1-server.md"
+	source   []byte
+	headings []heading
+	links    []string
+	blocks   []block
+}
+
+type heading struct{ text, anchor string }
+
+// A block is a fenced code block.
+type block struct {
+	language string
+	file     string // the second word behind the fence, if any: the file that it shows
+	comment  string // in the HTML comment just before, if any
+	text     string
+	start    int // of text in the page's source
+	line     int
+}
+
+func pages(t *testing.T) []page {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	var pages []page
+	for _, name := range append(names, filepath.Join(root, "README.md")) {
+		pages = append(pages, readPage(t, name))
+	}
+	return pages
+}
+
+func readPage(t *testing.T, file string) page {
+	t.Helper()
+	name, err := filepath.Rel(root, file)
+	require.NoError(t, err)
+	p := page{name: filepath.ToSlash(name), source: []byte(read(t, file))}
+	require.NotContainsf(t, string(p.source), "\r", "%s has line endings other than LF", p.name)
+	document := goldmark.DefaultParser().Parse(text.NewReader(p.source))
+	err = ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := n.(type) {
+		case *ast.Heading:
+			words := plain(n, p.source)
+			p.headings = append(p.headings, heading{words, anchor(words)})
+		case *ast.Link:
+			p.links = append(p.links, string(n.Destination))
+		case *ast.Image:
+			p.links = append(p.links, string(n.Destination))
+		case *ast.FencedCodeBlock:
+			p.blocks = append(p.blocks, readBlock(n, p.source))
+		}
+		return ast.WalkContinue, nil
+	})
+	require.NoError(t, err)
+	return p
+}
+
+func readBlock(n *ast.FencedCodeBlock, source []byte) block {
+	b := block{text: string(n.Lines().Value(source))}
+	if n.Info != nil {
+		info := strings.Fields(string(n.Info.Value(source)))
+		if len(info) > 0 {
+			b.language = info[0]
+		}
+		if len(info) > 1 {
+			b.file = info[1]
+		}
+	}
+	if n.Lines().Len() > 0 {
+		b.start = n.Lines().At(0).Start
+		b.line = 1 + strings.Count(string(source[:b.start]), "\n")
+	}
+	if html, ok := n.PreviousSibling().(*ast.HTMLBlock); ok {
+		comment := strings.TrimSpace(string(html.Lines().Value(source)))
+		if inside, isComment := strings.CutPrefix(comment, "<!--"); isComment {
+			b.comment = strings.TrimSpace(strings.TrimSuffix(inside, "-->"))
+		}
+	}
+	return b
+}
+
+func plain(n ast.Node, source []byte) string {
+	var words strings.Builder
+	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
+		if leaf, ok := child.(*ast.Text); ok {
+			words.Write(leaf.Segment.Value(source))
+			continue
+		}
+		words.WriteString(plain(child, source))
+	}
+	return words.String()
+}
+
+// anchor is what GitHub makes of a heading.
+func anchor(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, heading)
+}
+
+// Every link leads somewhere. Addresses on the web are only looked at.
+func TestChapters_Links(t *testing.T) {
+	anchors := map[string]bool{} // "docs/1-server.md#anchor"
+	all := pages(t)
+	for _, p := range all {
+		for _, h := range p.headings {
+			require.Falsef(t, anchors[p.name+"#"+h.anchor], "%s: the heading %q is there twice", p.name, h.text)
+			anchors[p.name+"#"+h.anchor] = true
+		}
+	}
+	for _, p := range all {
+		for _, link := range p.links {
+			address, err := url.Parse(link)
+			require.NoErrorf(t, err, "%s: %s", p.name, link)
+			if address.Scheme != "" {
+				require.Equalf(t, "https", address.Scheme, "%s: %s", p.name, link)
+				continue
+			}
+			target := p.name
+			if address.Path != "" {
+				target = path.Join(path.Dir(p.name), address.Path)
+				_, err = os.Stat(filepath.Join(root, filepath.FromSlash(target)))
+				require.NoErrorf(t, err, "%s: the link %s leads nowhere", p.name, link)
+			}
+			if address.Fragment != "" {
+				require.Truef(t, anchors[target+"#"+address.Fragment], "%s: the link %s leads to no heading", p.name, link)
+			}
+		}
+	}
+}
+
+var numberedHeading = regexp.MustCompile(`^(\d+)\. (.+)$`)
+
+// headings returns the words of the numbered headings in the chapter of an
+// exercise, by section: "docs/1-server.md#3-echo-every-message" is "Echo every message".
+func headings(t *testing.T, e exercise) map[string]string {
+	t.Helper()
+	name, _, _ := strings.Cut(e.section, "#")
+	words := map[string]string{}
+	for _, h := range readPage(t, filepath.Join(root, filepath.FromSlash(name))).headings {
+		if parts := numberedHeading.FindStringSubmatch(h.text); parts != nil {
+			words[name+"#"+h.anchor] = parts[2]
+		}
+	}
+	return words
+}
+
+// Every exercise has its section and every section its exercise, in the same
+// order and with the same words.
+func TestChapters_Exercises(t *testing.T) {
+	for _, s := range steps(t) {
+		chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
+		var numbered []heading
+		for _, h := range readPage(t, filepath.Join(root, filepath.FromSlash(chapter))).headings {
+			if numberedHeading.MatchString(h.text) {
+				numbered = append(numbered, h)
+			}
+		}
+		require.Lenf(t, numbered, len(s.exercises), "%s has not as many numbered headings as %s has exercises", chapter, s.name)
+		for i, e := range s.exercises {
+			h := numbered[i]
+			require.Equalf(t, i+1, e.number, "%s: %s is out of order", e.file, e.test)
+			require.Equalf(t, chapter+"#"+h.anchor, e.section, "%s: %s names another section than the one that comes now, %q", e.file, e.test, h.text)
+			require.Equalf(t, fmt.Sprintf("%d. %s", e.number, imperative(e.test)), strings.ReplaceAll(h.text, "’", "'"),
+				"%s and %s differ in the words of %s", chapter, e.file, e.test)
+		}
+	}
+}
+
+var nameParts = regexp.MustCompile(`[A-Z][a-z]*|\d+`)
+
+// imperative makes the heading of a test's name: "Echo every message" of
+// "Test03_EchoesEveryMessage".
+func imperative(test string) string {
+	parts := nameParts.FindAllString(test[len("Test03_"):], -1)
+	verb := strings.TrimSuffix(parts[0], "s")
+	if slices.Contains([]string{"Echoe", "Goe"}, verb) {
+		verb = strings.TrimSuffix(verb, "e")
+	}
+	for i := range parts {
+		if len(parts[i]) > 1 || parts[i] == "A" {
+			parts[i] = strings.ToLower(parts[i])
+		}
+	}
+	parts[0] = verb
+	if last := len(parts) - 1; len(parts[last]) == 1 {
+		parts[last] = strings.ToLower(parts[last])
+	}
+	return strings.Join(parts, " ")
+}
+
+// A code block that names a file is a piece of that file.
+func TestChapters_Files(t *testing.T) {
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			if b.file == "" {
+				continue
+			}
+			file := read(t, filepath.Join(root, filepath.FromSlash(b.file)))
+			require.Containsf(t, "\n"+file, "\n"+b.text, "%s:%d is not what stands in %s", p.name, b.line, b.file)
+		}
+	}
+}
+
+// What stands in a console block is what its first line, a command, prints when it is typed
+// in the workspace's top folder. A comment before the block says what the learner
+// has done so far: "with mistakes/server-answers-once.txt" or "with the
+// solution" of the room that the command names; without a comment, nothing.
+func TestChapters_Console(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the chapters show what is printed on Linux; other systems have other words for some errors")
+	}
+	workspace := t.TempDir()
+	entries, err := os.ReadDir(root)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if entry.Name() != ".git" {
+			copyTree(t, filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name()))
+		}
+	}
+	for _, p := range pages(t) {
+		source := string(p.source)
+		for _, b := range slices.Backward(p.blocks) { // so that the places of those before stay
+			if b.language != "console" {
+				continue
+			}
+			command, printed, _ := strings.Cut(b.text, "\n")
+			command, isCommand := strings.CutPrefix(command, "$ ")
+			require.Truef(t, isCommand, "%s:%d does not begin with a command", p.name, b.line)
+			var now string
+			if strings.Contains(command, "./internal/...") {
+				now = proofPrints(t, printed)
+			} else {
+				now = runConsole(t, workspace, command, b.comment)
+			}
+			if timeless(printed) == timeless(now) {
+				continue
+			}
+			if !*update {
+				require.Equalf(t, timeless(printed), timeless(now), "%s:%d: %q prints something else now. If that is meant: "+
+					"go test ./internal/course -run Chapters -update", p.name, b.line, command)
+			}
+			source = source[:b.start] + "$ " + command + "\n" + now + source[b.start+len(b.text):]
+		}
+		if source != string(p.source) {
+			write(t, filepath.Join(root, filepath.FromSlash(p.name)), source)
+		}
+	}
+}
+
+var room = regexp.MustCompile(`step\d-\w+`)
+
+func runConsole(t *testing.T, workspace, command, state string) string {
+	t.Helper()
+	if name := room.FindString(command); name != "" {
+		dir := filepath.Join(workspace, name)
+		copyTree(t, filepath.Join(root, name), dir) // as it was
+		if state != "" {
+			solve(t, step{name: name}, dir)
+		}
+		if file, isMistake := strings.CutPrefix(state, "with "); isMistake && state != "with the solution" {
+			readMistake(t, filepath.FromSlash(file)).make(t, dir)
+		}
+	}
+	args := strings.Fields(command)
+	if _, err := exec.LookPath(args[0]); err != nil {
+		t.Skipf("there is no %s", args[0])
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = workspace
+	cmd.Env = append(os.Environ(), "GOWORK=", "NO_COLOR=1")
+	out, _ := cmd.CombinedOutput()
+	return trimLines(strings.ReplaceAll(string(out), "\r", ""))
+}
+
+// trimLines takes the blanks off the ends of the lines, and the empty lines off
+// both ends of the text.
+func trimLines(text string) string {
+	lines := strings.Split(strings.Trim(text, "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cached\)`)
+
+var port = regexp.MustCompile(`127\.0\.0\.1:[3-6]\d{4}\b`)
+
+// timeless is text with all times alike, and all ports that the kernel picks.
+func timeless(text string) string {
+	return port.ReplaceAllString(duration.ReplaceAllString(text, "0s"), "127.0.0.1:50000")
+}
+
+// proofPrints returns what the command that runs this very test will print, with
+// the number of tests and the times as printed has them: it cannot run itself.
+func proofPrints(t *testing.T, printed string) string {
+	t.Helper()
+	var lines []string
+	folders, err := os.ReadDir(filepath.Join(root, "internal"))
+	require.NoError(t, err)
+	for _, folder := range folders {
+		if folder.IsDir() {
+			lines = append(lines, "✓  example.com/tcp-steps/internal/"+folder.Name()+" (0s)")
+		}
+	}
+	done := regexp.MustCompile(`DONE (\d+) tests in`).FindStringSubmatch(printed)
+	require.NotNil(t, done)
+	tests, err := strconv.Atoi(done[1])
+	require.NoError(t, err)
+	require.Greater(t, tests, 100)
+	return strings.Join(lines, "\n") + fmt.Sprintf("\n\nDONE %d tests in 0s\n", tests)
+}

@@ -1,0 +1,18 @@
+// Package course proves the course. It holds no code but tests:
+//
+//   - each starter compiles, and every exercise in it is red, in its own words;
+//   - each solution is green under its step's own tests;
+//   - each mistake in mistakes/ is caught by just the exercises that it names,
+//     with the words that it promises, and the work in right/, which is built
+//     otherwise than the solutions, is not;
+//   - the first two solutions are the document's listings, token by token;
+//   - the chapters are true: their links lead somewhere, each exercise has its section,
+//     and what stands in a console block is what the command prints.
+//
+// A proof that fails says which file to change. After a change of a test or of its words,
+//
+//	go test ./internal/course -run Chapters -update
+//
+// from the workspace's top folder runs the commands of the chapters again and
+// writes down what they print now. The flag -short leaves out the mistakes.
+package course

@@ -1,0 +1,234 @@
+package course
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"example.com/tcp-steps/internal/lesson"
+	"github.com/stretchr/testify/require"
+)
+
+// root is the workspace's top folder.
+const root = "../.."
+
+// A step is one of the learner's rooms.
+type step struct {
+	name      string // its folder: "step1-server"
+	exercises []exercise
+}
+
+// An exercise is a test that calls lesson.Start.
+type exercise struct {
+	test    string // "Test03_EchoesEveryMessage"
+	number  int
+	file    string // of the test, from the workspace's top folder
+	section string // "docs/1-server.md#3-echo-every-message"
+}
+
+var exerciseName = regexp.MustCompile(`^Test(\d\d)_([A-Z]\w*)$`)
+
+// steps returns the steps that have exercises.
+func steps(t testing.TB) []step {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(root, "step*"))
+	require.NoError(t, err)
+	var steps []step
+	for _, folder := range folders {
+		s := step{name: filepath.Base(folder)}
+		walk(t, folder, func(path string) {
+			if strings.HasSuffix(path, "_test.go") {
+				s.exercises = append(s.exercises, exercisesIn(t, path)...)
+			}
+		})
+		if len(s.exercises) > 0 {
+			steps = append(steps, s)
+		}
+	}
+	require.NotEmpty(t, steps)
+	return steps
+}
+
+func exercisesIn(t testing.TB, path string) []exercise {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	name, err := filepath.Rel(root, path)
+	require.NoError(t, err)
+	var exercises []exercise
+	for _, decl := range file.Decls {
+		test, ok := decl.(*ast.FuncDecl)
+		if !ok || !strings.HasPrefix(test.Name.Name, "Test") || test.Name.Name == "TestMain" {
+			continue
+		}
+		parts := exerciseName.FindStringSubmatch(test.Name.Name)
+		require.NotNilf(t, parts, "%s: the name of %s is not of the form Test03_EchoesEveryMessage", name, test.Name.Name)
+		number, err := strconv.Atoi(parts[1])
+		require.NoError(t, err)
+		exercises = append(exercises, exercise{test.Name.Name, number, filepath.ToSlash(name), sectionOf(t, test)})
+	}
+	return exercises
+}
+
+// sectionOf returns what the first line of the test gives to lesson.Start.
+func sectionOf(t testing.TB, test *ast.FuncDecl) string {
+	t.Helper()
+	section := ""
+	ast.Inspect(test.Body.List[0], func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 2 {
+			f, isSelector := call.Fun.(*ast.SelectorExpr)
+			arg, isLiteral := call.Args[1].(*ast.BasicLit)
+			if isSelector && isLiteral && f.Sel.Name == "Start" {
+				section, _ = strconv.Unquote(arg.Value)
+			}
+		}
+		return true
+	})
+	require.NotEmptyf(t, section, "the first line of %s is not a call of lesson.Start", test.Name.Name)
+	return section
+}
+
+// lay copies a step and the kit to a new folder, as they lie in the workspace,
+// and returns the step's folder there.
+func lay(t testing.TB, s step) string {
+	t.Helper()
+	dir := t.TempDir()
+	copyTree(t, filepath.Join(root, s.name), filepath.Join(dir, s.name))
+	for _, kit := range []string{"go.mod", "go.sum", "lesson", "wire", "program"} {
+		copyTree(t, filepath.Join(root, "internal", kit), filepath.Join(dir, "internal", kit))
+	}
+	return filepath.Join(dir, s.name)
+}
+
+// solve lays the step's solution over its starter.
+func solve(t testing.TB, s step, dir string) {
+	t.Helper()
+	copyTree(t, filepath.Join(root, "solutions", s.name), dir)
+}
+
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	walk(t, from, func(path string) {
+		rel, err := filepath.Rel(from, path)
+		require.NoError(t, err)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		write(t, filepath.Join(to, rel), string(text))
+	})
+}
+
+func walk(t testing.TB, folder string, visit func(path string)) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			visit(path)
+		}
+		return err
+	}))
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
+}
+
+// command is a go command in a step that was laid elsewhere, without a workspace.
+func command(dir string, args ...string) *exec.Cmd {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	return cmd
+}
+
+// A verdict is what go test said.
+type verdict struct {
+	results map[string]result // by the test's name
+	output  string            // all of it, as text
+}
+
+type result struct {
+	action  string // "pass", "fail", "skip"
+	output  string
+	elapsed float64 // seconds
+}
+
+// everything makes the exercises of a step run, whether the ones before are green or not.
+const everything = lesson.RunAll + "=1"
+
+// test runs the tests of a step that was laid.
+func test(t testing.TB, dir, env string, args ...string) verdict {
+	t.Helper()
+	// With -trimpath the kit is compiled once, and not for each folder again.
+	cmd := command(dir, append([]string{"test", "-json", "-count=1", "-trimpath", "-timeout=5m"}, append(args, "./...")...)...)
+	cmd.Env = append(cmd.Env, env)
+	out, err := cmd.CombinedOutput()
+	if _, isExit := err.(*exec.ExitError); err != nil && !isExit {
+		require.NoError(t, err)
+	}
+	v := verdict{results: map[string]result{}}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event struct {
+			Action, Test, Output string
+			Elapsed              float64
+		}
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			v.output += lines.Text() + "\n" // go build's own words
+			continue
+		}
+		v.output += event.Output
+		if event.Test == "" {
+			continue
+		}
+		r := v.results[event.Test]
+		r.output += event.Output
+		switch event.Action {
+		case "pass", "fail", "skip":
+			r.action, r.elapsed = event.Action, event.Elapsed
+		}
+		v.results[event.Test] = r
+	}
+	require.NoError(t, lines.Err())
+	return v
+}
+
+// words returns text with each row of blanks and line ends as one blank: so a
+// message can be looked for however it was wrapped.
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// checkRed requires that an exercise failed as an exercise fails: in words of its
+// own, and with its section as the last line.
+func checkRed(t testing.TB, e exercise, r result) {
+	t.Helper()
+	require.Equalf(t, "fail", r.action, "%s: %s is not red:\n%s", e.file, e.test, r.output)
+	message, _, found := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
+	require.Truef(t, found, "%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
+	require.Regexpf(t, `_test\.go:\d+: .{20}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
+	require.NotContainsf(t, r.output, "Error Trace:", "%s: %s fails with testify's words instead of its own", e.file, e.test)
+	for line := range strings.Lines(message) {
+		require.LessOrEqualf(t, len([]rune(line)), 120, "%s: %s has a line that is too long: %s", e.file, e.test, line)
+	}
+}
+
+func (e exercise) String() string { return fmt.Sprintf("exercise %d", e.number) }

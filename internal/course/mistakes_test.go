@@ -1,0 +1,147 @@
+package course
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/imports"
+	"golang.org/x/tools/txtar"
+)
+
+// A mistake is a file in mistakes/. Its first paragraphs say what people believe
+// and what comes of it. Then follow, each under a heading:
+//
+//	-- step1-server/main.go --    lines of that file's solution
+//	-- instead --                 the lines that people write instead
+//	-- Test02_EchoesAMessage --   an exercise that must go red, and words of its
+//	                              message, each line for itself
+//
+// The first two may come more than once. What a file imports follows by itself.
+type mistake struct {
+	name    string // the file's
+	step    string
+	changes []change
+	red     map[string][]string // by the exercise's name: words of its message
+}
+
+type change struct{ file, right, wrong string }
+
+func readMistake(t *testing.T, path string) mistake {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	require.NoError(t, err)
+	m := mistake{name: filepath.Base(path), red: map[string][]string{}}
+	require.NotEmptyf(t, archive.Comment, "%s does not begin with what people believe", m.name)
+	for _, part := range archive.Files {
+		text := string(part.Data)
+		switch {
+		case strings.HasSuffix(part.Name, ".go"):
+			step, file, _ := strings.Cut(part.Name, "/")
+			m.step = step
+			m.changes = append(m.changes, change{file: file, right: text})
+		case part.Name == "instead":
+			require.NotEmptyf(t, m.changes, "%s: «instead» of what?", m.name)
+			m.changes[len(m.changes)-1].wrong = strings.TrimRight(text, "\n") + "\n"
+		default:
+			for line := range strings.Lines(text) {
+				if line = strings.TrimSpace(line); line != "" {
+					m.red[part.Name] = append(m.red[part.Name], line)
+				}
+			}
+			require.NotEmptyf(t, m.red[part.Name], "%s promises no words of %s", m.name, part.Name)
+		}
+	}
+	require.NotEmptyf(t, m.changes, "%s changes nothing", m.name)
+	require.NotEmptyf(t, m.red, "%s names no exercise that catches it", m.name)
+	return m
+}
+
+// make changes the solution in dir.
+func (m mistake) make(t *testing.T, dir string) {
+	t.Helper()
+	for _, c := range m.changes {
+		path := filepath.Join(dir, filepath.FromSlash(c.file))
+		text := read(t, path)
+		right := strings.TrimRight(c.right, "\n") + "\n"
+		require.Equalf(t, 1, strings.Count(text, right), "mistakes/%s: these lines of solutions/%s/%s are no longer there, or more than once:\n%s",
+			m.name, m.step, c.file, right)
+		fixed, err := imports.Process(path, []byte(strings.Replace(text, right, c.wrong, 1)), nil)
+		require.NoErrorf(t, err, "mistakes/%s does not compile", m.name)
+		write(t, path, string(fixed))
+	}
+}
+
+func mistakes(t *testing.T) []mistake {
+	t.Helper()
+	paths, err := filepath.Glob("mistakes/*.txt")
+	require.NoError(t, err)
+	var all []mistake
+	for _, path := range paths {
+		all = append(all, readMistake(t, path))
+	}
+	return all
+}
+
+// Each mistake is caught by just the exercises that it names, in the words that
+// it promises.
+func TestMistakes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the mistakes take a minute or two")
+	}
+	byName := map[string]step{}
+	for _, s := range steps(t) {
+		byName[s.name] = s
+	}
+	for _, m := range mistakes(t) {
+		t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
+			t.Parallel()
+			s, known := byName[m.step]
+			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
+			dir := lay(t, s)
+			solve(t, s, dir)
+			m.make(t, dir)
+
+			v := test(t, dir, everything, "-vet=off")
+
+			var red []string
+			for name, result := range v.results {
+				if result.action == "fail" {
+					red = append(red, name)
+				}
+			}
+			slices.Sort(red)
+			named := slices.Sorted(maps.Keys(m.red))
+			require.Equalf(t, named, red, "mistakes/%s names other exercises than those that are red:\n%s", m.name, v.output)
+			for _, e := range s.exercises {
+				if m.red[e.test] == nil {
+					continue
+				}
+				r := v.results[e.test]
+				checkRed(t, e, r)
+				for _, promised := range m.red[e.test] {
+					require.Containsf(t, words(r.output), words(promised), "mistakes/%s: the message of %s in %s has not these words:\n%s",
+						m.name, e.test, e.file, r.output)
+				}
+			}
+		})
+	}
+}
+
+// Each exercise catches three mistakes at least.
+func TestMistakes_AreEnough(t *testing.T) {
+	caught := map[string]int{}
+	for _, m := range mistakes(t) {
+		for name := range m.red {
+			caught[m.step+" "+name]++
+		}
+	}
+	for _, s := range steps(t) {
+		for _, e := range s.exercises {
+			require.GreaterOrEqualf(t, caught[s.name+" "+e.test], 3, "mistakes/ has too few that %s of %s catches", e.test, s.name)
+		}
+	}
+}

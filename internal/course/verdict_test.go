@@ -1,0 +1,72 @@
+package course
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkVerdict measures how long a learner waits between saving a change and
+// the verdict of go test, and reports it beside the same run without any test in
+// it, which is the time that compiling takes.
+func BenchmarkVerdict(b *testing.B) {
+	for _, s := range steps(b) {
+		for _, state := range []string{"starter", "solution"} {
+			b.Run(s.name+"/"+state, func(b *testing.B) {
+				dir := lay(b, s)
+				if state == "solution" {
+					solve(b, s, dir)
+				}
+				file := changeable(b, dir)
+				run := func(args ...string) time.Duration {
+					save(b, file)
+					begin := time.Now()
+					command(dir, append([]string{"test", "./..."}, args...)...).Run() // red or green
+					return time.Since(begin)
+				}
+				run() // compiles the kit
+				var verdict, compile time.Duration
+				for b.Loop() {
+					compile += run("-run", "^$")
+					verdict += run()
+				}
+				n := float64(b.N)
+				b.ReportMetric(verdict.Seconds()/n, "s/verdict")
+				b.ReportMetric(compile.Seconds()/n, "s/compile")
+				b.ReportMetric((verdict-compile).Seconds()/n, "s/tests")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// changeable returns a file of the learner's.
+func changeable(b *testing.B, dir string) string {
+	b.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(b, err)
+	for _, file := range files {
+		if filepath.Base(file) == "main.go" {
+			return file
+		}
+	}
+	b.Fatalf("no main.go in %s", dir)
+	return ""
+}
+
+var saves int
+
+// save changes the file in a way that the compiler cannot overlook.
+func save(b *testing.B, file string) {
+	b.Helper()
+	saves++
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(b, err)
+	_, err = fmt.Fprintf(f, "\nvar _ = %d\n", saves)
+	require.NoError(b, err)
+	require.NoError(b, f.Close())
+}
