@@ -3,7 +3,7 @@
 //   - each starter compiles, and every exercise in it is red, in its own words;
 //   - each solution is green under its step's own tests;
 //   - each mistake in mistakes/ is caught by just the exercises that it names,
-//     with the words that it promises, and the work in right/, which is built
+//     with the words that it promises, and the work in testdata/right/, which is built
 //     otherwise than the solutions, is not;
 //   - the first two solutions are the document's listings, token by token;
 //   - the chapters are true: their links lead somewhere, each exercise has its section,

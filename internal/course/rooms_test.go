@@ -79,14 +79,15 @@ func TestSolutions(t *testing.T) {
 // Work that keeps the contract is green, however it is built.
 func TestRightWork(t *testing.T) {
 	for _, s := range steps(t) {
-		folders, err := os.ReadDir(filepath.Join("right", s.name))
+		folders, err := os.ReadDir(filepath.Join("testdata", "right", s.name))
 		require.NoError(t, err)
-		require.GreaterOrEqualf(t, len(folders), 2, "internal/course/right/%s has too few ways to do it", s.name)
+		require.GreaterOrEqualf(t, len(folders), 2, "internal/course/testdata/right/%s has too few ways to do it", s.name)
 		for _, folder := range folders {
 			t.Run(s.name+"/"+folder.Name(), func(t *testing.T) {
 				t.Parallel()
 				dir := lay(t, s)
-				copyTree(t, filepath.Join("right", s.name, folder.Name()), dir)
+				copyTree(t, filepath.Join("testdata", "right", s.name, folder.Name()), dir)
+				vet(t, dir)
 				requireGreen(t, s, test(t, dir, everything))
 			})
 		}

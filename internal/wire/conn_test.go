@@ -12,21 +12,7 @@ import (
 
 	"example.com/tcp-steps/internal/wire"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/nettest"
 )
-
-func TestConn_IsAConnection(t *testing.T) {
-	for name, limit := range map[string]int{"no limit": 0, "a limit of 64 KiB": 64 << 10, "a limit of 16 bytes": 16} {
-		t.Run(name, func(t *testing.T) {
-			nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-				client, server := wire.Pipe()
-				client.SetReadBuffer(limit)
-				server.SetReadBuffer(limit)
-				return client, server, func() { client.Close(); server.Close() }, nil
-			})
-		})
-	}
-}
 
 // read returns what one Read with a buffer of the given size returns.
 func read(c *wire.Conn, size int) (string, error) {
