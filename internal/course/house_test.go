@@ -167,9 +167,8 @@ type verdict struct {
 }
 
 type result struct {
-	action  string // "pass", "fail", "skip"
-	output  string
-	elapsed float64 // seconds
+	action string // "pass", "fail", "skip"
+	output string
 }
 
 // everything makes the exercises of a step run, whether the ones before are green or not.
@@ -189,10 +188,7 @@ func test(t testing.TB, dir, env string, args ...string) verdict {
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var event struct {
-			Action, Test, Output string
-			Elapsed              float64
-		}
+		var event struct{ Action, Test, Output string }
 		if json.Unmarshal(lines.Bytes(), &event) != nil {
 			v.output += lines.Text() + "\n" // go build's own words
 			continue
@@ -205,7 +201,7 @@ func test(t testing.TB, dir, env string, args ...string) verdict {
 		r.output += event.Output
 		switch event.Action {
 		case "pass", "fail", "skip":
-			r.action, r.elapsed = event.Action, event.Elapsed
+			r.action = event.Action
 		}
 		v.results[event.Test] = r
 	}

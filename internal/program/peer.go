@@ -62,7 +62,7 @@ type Server struct {
 // Listen listens on [Addr] in the exercise's turn, until the exercise ends.
 func Listen(e *lesson.Exercise) *Server {
 	e.Helper()
-	takeTurn(e)
+	TakeTurn(e)
 	ln, err := net.Listen("tcp", Addr)
 	if err != nil {
 		e.Fatalf("cannot listen: %v", err)

@@ -70,7 +70,7 @@ type Program struct {
 // not wait for anything that main does.
 func Start(e *lesson.Exercise, args ...string) *Program {
 	e.Helper()
-	takeTurn(e)
+	TakeTurn(e)
 	file, err := os.Executable()
 	if err != nil {
 		e.Fatalf("cannot find the program: %v", err)

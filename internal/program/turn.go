@@ -23,9 +23,10 @@ const HasTurn = "TCP_STEPS_HAS_TURN"
 // hasTurn tells that the exercise that is running in this process has its turn.
 var hasTurn bool
 
-// takeTurn waits until no other test uses port 20000, and keeps it from the others
+// TakeTurn waits until no other test uses port 20000, and keeps it from the others
 // until the exercise ends. It fails the exercise if the port is in use all the same.
-func takeTurn(e *lesson.Exercise) {
+// [Start] and [Listen] call it.
+func TakeTurn(e *lesson.Exercise) {
 	e.Helper()
 	if hasTurn {
 		return
