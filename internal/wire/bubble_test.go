@@ -34,7 +34,7 @@ var exhibits = map[string]struct {
 			client.Send("hello")
 			client.Receive()
 		},
-		[]string{"test_test.go:", "the program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
+		[]string{"bubble_test.go:", "the program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
 	},
 	"a loop around Read after the end": {
 		func(t *wire.T) {
@@ -112,7 +112,7 @@ var exhibits = map[string]struct {
 			require.Equal(t, "HELLO", client.Receive(), "the answer is not in capitals")
 		},
 		[]string{
-			"test_test.go:", ": the answer is not in capitals\n    \n        client",
+			"bubble_test.go:", ": the answer is not in capitals\n    \n        client",
 			`│  ◀───────────────────────────────── "hello"  │`,
 			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n",
 		},
