@@ -35,15 +35,16 @@ func Test02_EchoesAMessage(t *testing.T) {
 	answer := client.Receive(5)
 
 	if answer == "" {
-		require.NotEqual(e, "hello", client.EndAndReceive(5), "the answer came only when the client had promised to send no more: the server waits for "+
-			"the end of the connection (io.ReadAll does), but a client that waits for its answer keeps the connection open")
+		client.CloseWrite()
+		require.NotEqual(e, "hello", client.ReceiveSoon(5), "the answer came only when the client had promised to send no more: the server waits for "+
+			"the end of the connection (io.ReadAll does), or for a newline; but a client that waits for its answer sends neither")
 	}
 	require.NotEmptyf(e, answer, "the client is connected and has sent %q, and no answer came; as for the server, %s. "+
-		"That a client could connect proves little: the kernel does that for a port that is listened on. The server has to Accept the connection, Read from "+
-		"it and Write to it", "hello", server)
-	require.LessOrEqualf(e, len(answer), 5, "5 bytes went in and %d came back: Read has filled the first 5 bytes of the buffer and said so in n; "+
-		"what lies behind n is no part of the message", len(answer))
-	require.Equalf(e, "hello", answer, "%q went in and %s came back: an echo is the same bytes", "hello", wire.Show(answer))
+		"That a client could connect proves little: the operating system does that for a port that is listened on. Is process called, with the connection that "+
+		"Accept returned? Does it Read into a buffer that has a length, and Write?", "hello", server)
+	require.Falsef(e, len(answer) > 5 && strings.HasPrefix(answer, "hello\x00"), "5 bytes went in and %d came back: Read has filled the first 5 bytes of "+
+		"the buffer and said so in n; what lies behind n is no part of the message", len(answer))
+	require.Equalf(e, "hello", answer, "%q went in and %s came back: an echo is the same bytes, and no others", "hello", wire.Show(answer))
 }
 
 func Test03_EchoesEveryMessage(t *testing.T) {
@@ -105,6 +106,7 @@ func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
 			client.Send(sent.message)
 			answer := client.Receive()
 
+			require.NotEmptyf(t, answer, "%q got no answer, after the messages before it had got theirs", sent.message)
 			require.Equalf(t, sent.message, answer, "%q went in and %s came back: %s", sent.message, wire.Show(answer), sent.why)
 		}
 	})
@@ -115,21 +117,27 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 	server := program.Start(e)
 	client := server.Dial()
 
-	client.Send("show me")
-	shown := server.Shows("show me")
+	for _, message := range []string{"show me this", "and that"} {
+		client.Send(message)
+		shown := server.Shows(message)
 
-	require.NotContains(e, server.Stdout(), "[115 104 111 119", "the server shows the message as a list of numbers, which is how a []byte is printed: "+
-		"string(…) makes it text")
-	require.Falsef(e, !shown && strings.Contains(server.Output(), "show me"), "the server printed %q, but to its standard error, where log and println write: "+
-		"what a program is there to show goes to its standard output, as fmt.Println has it", "show me")
-	require.Truef(e, shown, "the client sent %q, and the server's standard output does not contain it; as for the server, %s", "show me", server)
+		require.NotContains(e, server.Stdout(), "[115 104 111 119", "the server shows the message as a list of numbers, which is how a []byte is printed: "+
+			"string(…) makes it text")
+		require.Falsef(e, !shown && strings.Contains(server.Output(), message), "the server printed %q, but to its standard error, where log and println write: "+
+			"what a program is there to show goes to its standard output, as fmt.Println has it", message)
+		require.Truef(e, shown, "the client sent %q, and the server's standard output does not contain it; as for the server, %s", message, server)
+	}
+	require.NotContains(e, server.Stdout(), "\x00", "behind the message the server printed bytes of value 0 that nobody sent: what lies behind n in the buffer "+
+		"is no part of the message (a terminal hides them, a file does not)")
 }
 
 func Test07_LetsGoOfAClientThatLeaves(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#7-let-go-of-a-client-that-leaves")
 
 	server := program.Start(e)
-	server.Dial().Close()
+	leaver := server.Dial()
+	leaver.CloseWrite() // the server learns that the client will send no more
+	leaver.Rest()       // and closes, or ends, before anything else happens here
 	require.Truef(e, server.StaysUp(), "one client has left, and the whole server went with it: %s. That a client leaves is no reason to end the "+
 		"program, as log.Fatal, os.Exit and panic do", server)
 	server.Stop()
@@ -144,8 +152,8 @@ func Test07_LetsGoOfAClientThatLeaves(t *testing.T) {
 
 		require.True(t, served.Returned(), "the client has closed the connection, and process has not returned: its goroutine, and all that it "+
 			"holds, stays for ever. When Read returns an error, io.EOF above all, there is nothing more to wait for")
-		require.True(t, client.Ended(), "process has returned and left the connection open: its descriptor is never given back, and "+
-			"a server has a limited number of them. Who has a connection closes it")
+		require.True(t, client.Closed(), "process has returned and left the connection open: what it takes up in the operating system is never given back, and "+
+			"a program can have only so many of them. The connection belongs to process, so process closes it")
 	})
 }
 
@@ -163,7 +171,7 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 
 	require.Falsef(e, answer == "" && !server.StaysUp(), "client 2 connected, and the whole server was gone, for client 1 too: %s", server)
 	require.Equalf(e, "I am two", answer, "client 2 is connected, but not served while client 1 is: as for the server, %s. The loop that accepts must not "+
-		"wait for process: it has other clients to accept", server)
+		"wait for process, nor one process for another", server)
 	one.Send("still here")
 	require.Equalf(e, "still here", one.Receive(10), "client 1 was served until client 2 came, and is no longer: as for the server, %s", server)
 }
@@ -175,7 +183,8 @@ func Test09_OutlivesAClientThatVanishes(t *testing.T) {
 
 	for _, leave := range []func(client *program.Peer){
 		func(client *program.Peer) { // without a word
-			client.Close()
+			client.CloseWrite()
+			client.Rest()
 		},
 		func(client *program.Peer) { // while the server waits for more: its Read fails
 			client.Send("hello")
@@ -198,6 +207,26 @@ func Test09_OutlivesAClientThatVanishes(t *testing.T) {
 		client.Send("and me?")
 		require.Equalf(e, "and me?", client.Receive(7), "a client vanished, and another one is no longer served: as for the server, %s", server)
 	}
+	server.Stop()
+
+	wire.Test(e, func(t *wire.T) {
+		for _, call := range []string{"Write", "Read"} { // that fails
+			client, conn := t.Client()
+			client.Send("hello")
+			if call == "Write" {
+				client.Reset() // before the answer
+			}
+			served := t.Go(func() { process(conn) })
+			if call == "Read" {
+				client.Receive()
+				client.Reset() // after it, while process waits for more
+			}
+
+			require.Truef(t, served.Returned(), "the client has vanished, so %s has failed, and process has not returned", call)
+			require.Truef(t, client.Closed(), "the client has vanished, so %s has failed, and process has returned and left the connection open: a connection "+
+				"that has failed must be closed like any other", call)
+		}
+	})
 }
 
 func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
@@ -208,7 +237,7 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 
 	require.True(e, server.Ended(), "port 20000 is taken, so Listen has failed, and a second later the server is still running: "+
 		"it can serve nobody, and whoever started it believes that it does")
-	require.Falsef(e, server.Panicked(), "port 20000 is taken, so Listen has returned an error, and nil instead of a listener; %s. "+
-		"A panic is for mistakes in a program. A port that is taken is none: look at the error before you use the listener", server)
+	require.Falsef(e, server.Crashed(), "port 20000 is taken, so Listen has returned an error, and nil instead of a listener; as for the server, %s. "+
+		"A panic is for mistakes in a program, and a port that is taken is none: print the error and return, before anything uses the listener", server)
 	require.True(e, server.Says(), "port 20000 is taken, so Listen has failed, and the program ended without a word: whoever started it should be told why")
 }

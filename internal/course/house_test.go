@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -218,13 +217,11 @@ func words(text string) string { return strings.Join(strings.Fields(text), " ") 
 func checkRed(t testing.TB, e exercise, r result) {
 	t.Helper()
 	require.Equalf(t, "fail", r.action, "%s: %s is not red:\n%s", e.file, e.test, r.output)
-	message, _, found := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
-	require.Truef(t, found, "%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
-	require.Regexpf(t, `_test\.go:\d+: .{20}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
+	message, rest, found := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
+	require.Truef(t, found && strings.HasPrefix(rest, "--- FAIL"), "%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
+	require.Regexpf(t, `(?m)^    (\w+_test\.go:\d+: )?\S.{20}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
 	require.NotContainsf(t, r.output, "Error Trace:", "%s: %s fails with testify's words instead of its own", e.file, e.test)
 	for line := range strings.Lines(message) {
 		require.LessOrEqualf(t, len([]rune(line)), 120, "%s: %s has a line that is too long: %s", e.file, e.test, line)
 	}
 }
-
-func (e exercise) String() string { return fmt.Sprintf("exercise %d", e.number) }

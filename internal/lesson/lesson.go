@@ -18,11 +18,8 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 )
 
 // RunAll is the environment variable that, when it is set to anything but the
@@ -56,7 +53,9 @@ func Start(t *testing.T, section string) *Exercise {
 			}
 		}
 	}
+	current.begin(t, section)
 	t.Cleanup(func() {
+		current.clear()
 		if !t.Failed() {
 			delete(red, number)
 			return
@@ -100,47 +99,6 @@ func (e *Exercise) Fatalf(format string, args ...any) {
 	e.Helper()
 	e.Errorf(format, args...)
 	e.FailNow()
-}
-
-// ShowOutput adds to the failure of t what the learner's program printed, or the
-// beginning and the end of it, and of each of its lines.
-func ShowOutput(t *testing.T, text string) {
-	t.Helper()
-	const head, tail, columns = 6, 2, 70
-	text = strings.TrimRight(text, "\n")
-	if text == "" {
-		return
-	}
-	lines := strings.Split(text, "\n")
-	if over := len(lines) - head - tail; over > 1 {
-		gap := fmt.Sprintf("… %d lines more …", over)
-		lines = append(append(lines[:head:head], gap), lines[len(lines)-tail:]...)
-	}
-	fmt.Fprintln(t.Output(), "\n    the program printed:")
-	for _, line := range lines {
-		shown := []rune(printable(strings.TrimRight(line, "\r")))
-		if len(shown) > columns {
-			shown = append(shown[:columns], '…')
-		}
-		fmt.Fprintf(t.Output(), "      %s\n", string(shown))
-	}
-}
-
-// printable returns line with its control characters, and bytes that are no UTF-8,
-// as Go writes them in a string: a terminal must not obey them, nor hide them.
-func printable(line string) string {
-	var out strings.Builder
-	for len(line) > 0 {
-		r, size := utf8.DecodeRuneInString(line)
-		if r == '\t' || unicode.IsPrint(r) && !(r == utf8.RuneError && size == 1) {
-			out.WriteString(line[:size])
-		} else {
-			quoted := strconv.Quote(line[:size])
-			out.WriteString(quoted[1 : len(quoted)-1])
-		}
-		line = line[size:]
-	}
-	return out.String()
 }
 
 // messageOf returns what stands behind "Messages:" in a failure of testify, and

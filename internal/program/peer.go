@@ -27,7 +27,7 @@ type Peer struct {
 // fails the exercise if the program does not.
 func (p *Program) Dial() *Peer {
 	p.e.Helper()
-	for range patience {
+	for w := (waiting{left: patience}); w.more(); {
 		over := p.hasEnded()
 		conn, err := net.DialTimeout("tcp", Addr, patience*tick)
 		if err == nil {
@@ -39,8 +39,7 @@ func (p *Program) Dial() *Peer {
 		time.Sleep(tick)
 	}
 	if p.hasEnded() {
-		p.e.Fatalf("nobody listens on %s, so no client can connect; as for the program, %s. "+
-			"A program ends when main returns", Addr, p)
+		p.e.Fatalf("nobody listens on %s, so no client can connect; as for the program, %s%s", Addr, p, p.why())
 	}
 	p.e.Fatalf("nobody listens on %s, so no client can connect, although the program is running: "+
 		"does it call Listen, with \"tcp\" and this address?", Addr)
@@ -77,7 +76,7 @@ func (s *Server) Close() { s.ln.Close() }
 // Accept waits until the program has connected, and fails the exercise if it does not.
 func (s *Server) Accept(p *Program) *Peer {
 	s.e.Helper()
-	for range patience {
+	for w := (waiting{left: patience}); w.more(); {
 		over := p.hasEnded()
 		s.ln.SetDeadline(time.Now().Add(tick))
 		conn, err := s.ln.Accept()
@@ -85,13 +84,20 @@ func (s *Server) Accept(p *Program) *Peer {
 			return p.add(conn, wire.Server)
 		}
 		if over {
-			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s. "+
-				"A program ends when main returns", Addr, p)
+			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s%s", Addr, p, p.why())
 		}
 	}
 	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
-		"does it call Dial, with \"tcp\" and this address?", Addr)
+		"does it call Dial, with \"tcp\" and this address, before it waits for the keyboard?", Addr)
 	return nil
+}
+
+// why explains an exit status of 0.
+func (p *Program) why() string {
+	if p.cmd.ProcessState.ExitCode() == 0 {
+		return ". A program ends when main returns"
+	}
+	return ""
 }
 
 // HasAnother reports whether the program has opened one more connection.
@@ -108,6 +114,7 @@ func (s *Server) HasAnother() bool {
 // Send writes the text to the connection, in one piece.
 func (peer *Peer) Send(text string) {
 	peer.picture.Sent(peer.side, []byte(text))
+	peer.conn.SetWriteDeadline(time.Now().Add(patience * tick)) // the program may not read
 	if _, err := peer.conn.Write([]byte(text)); err != nil {
 		peer.picture.Note(peer.side, "cannot send: "+err.Error())
 	}
@@ -145,17 +152,23 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 }
 
-// EndAndReceive ends the test's half of the connection, and waits a little for n
-// bytes: an answer that comes then has waited for the end.
-func (peer *Peer) EndAndReceive(n int) string {
-	peer.CloseWrite()
+// Surplus returns what arrives within three ticks: bytes that belong to a message which
+// was thought to be complete.
+func (peer *Peer) Surplus() string {
+	time.Sleep(3 * tick)
+	return peer.take()
+}
+
+// ReceiveSoon is Receive for an answer that has a reason to come now, or will not come: it
+// waits a quarter of the time.
+func (peer *Peer) ReceiveSoon(n int) string {
 	return peer.receive(n, patience/4)
 }
 
 // read returns what arrives next.
 func (peer *Peer) read(ticks int) (string, error) {
 	buf := make([]byte, 4096)
-	for range ticks {
+	for w := (waiting{left: ticks}); w.more(); {
 		peer.conn.SetReadDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Read(buf)
 		if n > 0 {
@@ -176,6 +189,17 @@ func (peer *Peer) read(ticks int) (string, error) {
 	}
 	peer.picture.Waited(peer.side)
 	return "", os.ErrDeadlineExceeded
+}
+
+// take returns what has arrived by now, and adds it to the picture.
+func (peer *Peer) take() string {
+	buf := make([]byte, 4096)
+	peer.conn.SetReadDeadline(time.Now().Add(tick))
+	n, _ := peer.conn.Read(buf)
+	if n > 0 {
+		peer.picture.Sent(peer.side.Other(), buf[:n])
+	}
+	return string(buf[:n])
 }
 
 // Close closes the connection.
@@ -200,13 +224,16 @@ func (p *Program) draw(state string) {
 			last = append(last, i)
 		}
 	}
-	for _, i := range last[max(0, len(last)-2):] {
+	last = last[max(0, len(last)-2):]
+	for n, i := range last {
 		peer := p.peers[i]
 		if len(p.peers) > 1 {
 			peer.picture.Name = strconv.Itoa(i + 1)
 		}
 		var states [2][]string
-		states[peer.side.Other()] = []string{state}
+		if n == len(last)-1 {
+			states[peer.side.Other()] = []string{state}
+		}
 		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client], states[wire.Server]))
 	}
 }

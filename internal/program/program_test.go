@@ -119,8 +119,8 @@ func TestProgram_ReadsAndPrints(t *testing.T) {
 func TestProgram_Panics(t *testing.T) {
 	_, p := start(t, "panic")
 	require.True(t, p.Ended())
-	require.True(t, p.Panicked())
-	require.Equal(t, "it panicked: I cannot go on", p.String(), "at no line of a learner's")
+	require.True(t, p.Crashed())
+	require.Equal(t, "it crashed: I cannot go on", p.String(), "at no line of a learner's")
 }
 
 func TestProgram_SaysSomethingOnEitherStream(t *testing.T) {
@@ -172,7 +172,7 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 	}
 	for name, want := range map[string][]string{
 		"nobody listens":          {"nobody listens on 127.0.0.1:20000, so no client can connect, although the program is running"},
-		"nobody listens any more": {"as for the program, it panicked: I cannot go on.", "the program printed:"},
+		"nobody listens any more": {"as for the program, it crashed: I cannot go on", "the program printed:"},
 		"nobody dials":            {"and nobody connected; as for the program, it has ended, with exit status 0.", "to standard error"},
 		"in use":                  {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
 		"a picture":               {": there was an answer\n", `│  ◀───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},

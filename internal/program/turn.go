@@ -54,7 +54,7 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 			return turn
 		}
 		if time.Now().After(end) {
-			e.Fatalf("another test that needs %s does not end (%v)", Addr, err)
+			e.Fatalf("another test of the course that needs %s does not end, or another program has %s: %v", Addr, turnstile, err)
 		}
 		time.Sleep(tick)
 	}

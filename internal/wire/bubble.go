@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -22,61 +23,93 @@ type T struct {
 	conns     []*Conn // the ends that the code under test has
 	used      *Conn   // the one of them that the test had to do with last
 	listeners []*Listener
+	ours      int // goroutines of the bubble before the code under test has any
 }
 
-// tooLong is the real time after which an exercise in a bubble, which takes
-// milliseconds, will never end.
-const tooLong = 10 * time.Second
+// An exercise in a bubble takes milliseconds. One in which for tooLong ticks of real time
+// nobody has called Read, Write or Accept will never end.
+const (
+	tooLong = 150
+	tick    = 10 * time.Millisecond
+)
 
-// Test runs f in a bubble of its own. When f returns or fails, whatever waits on the
-// wire is ended where it stands, as by [runtime.Goexit], and the rest of the code
-// under test must end by itself.
+// runaway is set when a goroutine of the code under test could not be stopped.
+var runaway bool
+
+// Test runs f in a bubble of its own. When f returns or fails, whatever waits in Read or
+// Accept is ended where it stands, as by [runtime.Goexit], what waits in Write
+// gets an error, and the rest of the code under test must end by itself.
 //
 // What would end the whole test binary otherwise is a failure of this exercise:
 // a panic in a function that [T.Go] started, a loop without end, a goroutine that
 // is blocked for ever.
 func Test(e *lesson.Exercise, f func(t *T)) {
 	e.Helper()
-	output, restore := captureOutput(e.T)
-	defer restore()
+	if runaway {
+		e.Skip("a goroutine of an earlier exercise cannot be stopped, and is still running")
+	}
+	output, restore, err := lesson.CaptureOutput(e.T)
+	if err != nil {
+		e.Fatalf("cannot capture what the program prints: %v", err)
+	}
 	guard := new(guard)
 	done := make(chan any, 1)
 	go func() {
 		// synctest.Test may end this goroutine by Goexit: recover returns nil then.
 		defer func() { done <- recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
-			t := &T{Exercise: e.In(st), guard: guard}
+			t := &T{Exercise: e.In(st), guard: guard, ours: bubbled()}
 			defer t.finish(output)
 			f(t)
 		})
 	}()
-	select {
-	case problem := <-done:
-		if problem != nil && !guard.hasCut() {
-			e.Fatalf("the program has left a goroutine behind that never ends: nobody uses the connections any more, and it waits for something else, "+
-				"a channel, a WaitGroup or a Cond (%v)", problem)
-		}
-	case <-time.After(tooLong):
-		e.Fatalf("the program did not come to rest in %v: it goes round in a loop that does not touch the connection, "+
-			"or waits for a lock that nobody gives back", tooLong)
+	blocked, ended := watch(done, guard)
+	if !ended {
+		runaway = true // and goes on printing to the file: nobody gives it os.Stdout back
+		e.Errorf("the program does not end, and has not called Read, Write or Accept for more than a second: it goes round in a loop, "+
+			"or %s", lesson.ReasonToWait())
+		lesson.ShowOutput(e.T, output())
+		e.FailNow()
+	}
+	restore()
+	if blocked && !guard.hasCut() && !e.Failed() {
+		e.Fatalf("the program has left a goroutine behind that never ends: nobody uses the connection any more, and it waits for something else, " +
+			"a channel, a WaitGroup or a Cond")
 	}
 	if e.Failed() {
 		e.FailNow()
 	}
 }
 
+// watch waits until the bubble is done, and reports whether synctest panicked because a goroutine
+// was left; or until nothing has happened for too long.
+func watch(done <-chan any, guard *guard) (blocked, ended bool) {
+	calls := 0
+	for quiet := 0; quiet < tooLong; quiet++ {
+		select {
+		case problem := <-done:
+			return problem != nil, true
+		case <-time.After(tick):
+		}
+		if n := guard.count(); n != calls {
+			calls, quiet = n, 0
+		}
+	}
+	return false, false
+}
+
 // Client returns both ends of a new connection for code that serves: the client
 // is the test's, conn is what Accept would have returned.
 func (t *T) Client() (client *Peer, conn *Conn) {
 	test, conn := newPipe(t.clientName(), serverName, t.guard)
-	return t.add(test, conn, true), conn
+	return t.add(test, conn), conn
 }
 
 // Server returns both ends of a new connection for code that is a client: the
 // server is the test's, conn is what Dial would have returned.
 func (t *T) Server() (server *Peer, conn *Conn) {
 	conn, test := newPipe(t.clientName(), serverName, t.guard)
-	return t.add(test, conn, true), conn
+	return t.add(test, conn), conn
 }
 
 // clientName gives each client a port of its own, as the kernel does.
@@ -84,12 +117,12 @@ func (t *T) clientName() net.Addr {
 	return &net.TCPAddr{IP: clientName.IP, Port: clientName.Port + len(t.conns)}
 }
 
-func (t *T) add(test, conn *Conn, accepted bool) *Peer {
+func (t *T) add(test, conn *Conn) *Peer {
 	test.guard = nil // the test may do as it likes
 	conn.link.picture.Clock = time.Now
 	t.conns = append(t.conns, conn)
 	t.used = conn
-	return &Peer{t: t, conn: test, accepted: accepted}
+	return &Peer{t: t, conn: test}
 }
 
 // Go runs f, a call of the code under test, in a goroutine.
@@ -99,7 +132,11 @@ func (t *T) Go(f func()) *Task {
 	go func() {
 		defer task.ended.Store(true)
 		defer func() {
-			if value := recover(); value != nil {
+			switch value := recover(); value {
+			case nil:
+			case "unexpected call to os.Exit(0) during test":
+				t.guard.report("the program called os.Exit" + where() + ", which ends everything, whoever else is being served")
+			default:
 				t.guard.report(fmt.Sprintf("the program panicked%s: %v", where(), value))
 			}
 		}()
@@ -116,28 +153,28 @@ type Task struct {
 	ended    atomic.Bool // returned, panicked, or was stopped because it went round in a loop
 }
 
-// Returned reports whether, all being at rest, the call has returned. It gives
-// code that pauses a second of the bubble's time.
+// Returned waits until the call has returned, and reports whether it has. As a
+// [Peer], it waits for a second of the bubble's time at the most.
 func (k *Task) Returned() bool {
 	k.t.Helper()
-	for range 100 {
-		synctest.Wait()
-		k.t.check()
-		if k.ended.Load() || k.t.waitsOnWire() {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return k.returned.Load()
+	return k.t.until(k.returned.Load)
 }
 
-// Wait waits until the code under test has come to rest: each of its goroutines
-// has ended or waits, be it for the time.
-func (t *T) Wait() {
+// Goroutines returns how many goroutines the code under test has, being at rest.
+func (t *T) Goroutines() int {
 	t.Helper()
-	synctest.Wait()
-	t.check()
+	t.Wait()
+	return bubbled() - t.ours
 }
+
+// bubbled returns the number of goroutines in bubbles.
+func bubbled() int {
+	stacks := make([]byte, 1<<20)
+	return len(inBubble.FindAll(stacks[:runtime.Stack(stacks, true)], -1))
+}
+
+// inBubble matches the first line of what runtime.Stack says of a goroutine in a bubble.
+var inBubble = regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[[^\n]*synctest bubble`)
 
 // check fails the exercise if the code under test has panicked or was stopped.
 func (t *T) check() {
@@ -155,26 +192,6 @@ func (t *T) idle() bool {
 		}
 	}
 	return true
-}
-
-func (t *T) waitsOnWire() bool {
-	for _, c := range t.conns {
-		c.link.mu.Lock()
-		waits := c.reading+c.writing > 0
-		c.link.mu.Unlock()
-		if waits {
-			return true
-		}
-	}
-	for _, l := range t.listeners {
-		l.mu.Lock()
-		waits := l.waiting > 0
-		l.mu.Unlock()
-		if waits {
-			return true
-		}
-	}
-	return false
 }
 
 // finish runs at the end of f, draws what happened if it failed, and ends the
@@ -198,10 +215,8 @@ func (t *T) finish(output func() string) {
 		c.link.changed.Broadcast()
 	}
 	synctest.Wait()
-	if !t.idle() {
-		time.Sleep(time.Hour) // whoever sleeps wakes up
-		synctest.Wait()
-	}
+	time.Sleep(time.Hour) // whoever sleeps wakes up, and ends
+	synctest.Wait()
 }
 
 // draw returns the pictures of two connections at most: the first one, and the

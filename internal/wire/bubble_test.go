@@ -88,6 +88,25 @@ var exhibits = map[string]struct {
 		},
 		[]string{"Accept was called 1000 times in a row", "the loop goes round without end"},
 	},
+	"a goroutine that goes round elsewhere": {
+		func(t *wire.T) {
+			client, _ := t.Client()
+			t.Go(func() {
+				for {
+				}
+			})
+			client.Receive()
+		},
+		[]string{"the program does not end, and has not called Read"},
+	},
+	"a call of os.Exit": {
+		func(t *wire.T) {
+			client, _ := t.Client()
+			t.Go(func() { panic("unexpected call to os.Exit(0) during test") }) // which is what it does
+			client.Receive()
+		},
+		[]string{"the program called os.Exit"},
+	},
 	"a goroutine that stays": {
 		func(t *wire.T) {
 			client, conn := t.Client()
@@ -178,12 +197,50 @@ func TestPeer_WaitsForAProgramThatPauses(t *testing.T) {
 	})
 }
 
+func TestPeer_WaitsForWhatComesInParts(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		work := make(chan bool, 1)
+		t.Go(func() { // reads in one goroutine, and takes its time to answer in another
+			go func() {
+				for range work {
+					time.Sleep(5 * time.Millisecond)
+					conn.Write([]byte("one"))
+					time.Sleep(5 * time.Millisecond)
+					conn.Write([]byte("two"))
+				}
+				time.Sleep(10 * time.Millisecond)
+				conn.Close()
+			}()
+			io.ReadFull(conn, make([]byte, 2))
+			work <- true
+			conn.Read(make([]byte, 1))
+			close(work)
+		})
+		client.Send("go")
+		require.Equal(t, "onetwo", client.Receive())
+		client.CloseWrite()
+		require.True(t, client.Ended())
+		require.True(t, client.Closed())
+	})
+}
+
+func TestPeer_KnowsHalfFromWhole(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { conn.CloseWrite() })
+		require.True(t, client.Ended())
+		require.False(t, client.Closed())
+	})
+}
+
 func TestPeer_ThatTakesNothing(t *testing.T) {
 	in(t, func(t *wire.T) {
 		client, conn := t.Client()
-		client.Hold(3)
+		client.Hold(0)
 		wrote := t.Go(func() { conn.Write([]byte("0123456789")) })
 		require.False(t, wrote.Returned())
+		client.Hold(3)
 		require.Equal(t, "0123456789", client.Receive(), "who receives makes room, again and again")
 		require.True(t, wrote.Returned())
 	})
@@ -230,6 +287,44 @@ func TestTest_EndsWhatWaits(t *testing.T) {
 	require.True(t, ended)
 }
 
+func TestTest_GivesBackWhatAWriteHolds(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		client.Hold(0)
+		var mu sync.Mutex
+		t.Go(func() {
+			mu.Lock()
+			conn.Write([]byte("hello"))
+			mu.Unlock()
+		})
+		t.Wait()
+		t.Go(func() {
+			time.Sleep(time.Second) // until the test is over
+			mu.Lock()
+		})
+	})
+}
+
+func TestTest_WaitsForWhoSleeps(t *testing.T) {
+	in(t, func(t *wire.T) {
+		t.Go(func() { go time.Sleep(time.Minute) })
+		t.Wait()
+		require.Equal(t, 1, t.Goroutines())
+	})
+}
+
+func TestListener_TellsThatItAccepts(t *testing.T) {
+	in(t, func(t *wire.T) {
+		ln := t.Listen()
+		waiting := 0
+		ln.OnAccept(func() { waiting++ })
+		ln.Dial()
+		t.Go(func() { ln.Accept() })
+		t.Wait()
+		require.Equal(t, 1, waiting)
+	})
+}
+
 func TestListener_AcceptsInTurn(t *testing.T) {
 	in(t, func(t *wire.T) {
 		ln := t.Listen()
@@ -255,6 +350,7 @@ func TestListener_AcceptsInTurn(t *testing.T) {
 		require.Equal(t, late.Addr().String(), accepted[1].RemoteAddr().String())
 		require.NotEqual(t, late.Addr().String(), early.Addr().String())
 
+		require.False(t, early.Closed())
 		ln.Close()
 		require.True(t, done.Returned())
 		require.ErrorIs(t, errs[0], net.ErrClosed)
@@ -282,9 +378,9 @@ func TestListener_FailsAsWritten(t *testing.T) {
 		t.Wait()
 		require.Equal(t, 1, ln.Waiting())
 		client.Send("hello")
-		require.Equal(t, "", client.Receive(), "nobody has accepted, and Receive lets no time pass")
+		require.Empty(t, client.Arrived(), "nobody has accepted, and Arrived lets no time pass")
 		time.Sleep(3 * time.Second)
-		require.Equal(t, "hello", client.Receive())
+		require.Equal(t, []string{"hello"}, client.Arrived())
 		calls := ln.Calls()
 		require.Len(t, calls, 3)
 		require.Equal(t, time.Second, calls[1].Sub(calls[0]))

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"io"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -14,9 +15,10 @@ import (
 // that a Read returns bytes of one Write, or of one piece of [Peer.Send], and no
 // more. Like a [net.TCPConn] it has a CloseWrite.
 //
-// Its errors are a TCPConn's: [io.EOF] as it is, everything else in a
-// [*net.OpError]: [net.ErrClosed], [os.ErrDeadlineExceeded],
-// [syscall.ECONNRESET] and [syscall.EPIPE].
+// Its errors are those of a TCPConn on Linux: [io.EOF] as it is, everything else in a
+// [*net.OpError]: [net.ErrClosed], [os.ErrDeadlineExceeded], and, as
+// [*os.SyscallError], [syscall.ECONNRESET] and [syscall.EPIPE]. A reset is told
+// once, to whoever calls first; after that Read returns io.EOF and Write EPIPE.
 type Conn struct {
 	link *link
 	side Side
@@ -26,17 +28,18 @@ type Conn struct {
 	in *stream // what the other end wrote and this one has not read
 
 	closed    bool // this end was closed
-	reset     bool // the other end has answered with a reset
+	reset     bool // the other end has reset the connection
+	told      bool // and Read or Write has said so
 	sentAfter bool // something was written after the other end closed
 
 	readDeadline  deadline
 	writeDeadline deadline
 
-	reading int // goroutines that wait in Read
-	writing int // goroutines that wait in Write
-	idle    int // calls in a row that moved no byte and did not wait
-	reads   int // calls of Read
-	guard   *guard
+	reading    int // goroutines that wait in Read
+	writing    int // goroutines that wait in Write
+	idleReads  int // calls of Read in a row that moved no byte and did not wait
+	idleWrites int // likewise
+	guard      *guard
 }
 
 // A link is what the two ends share: the lock over both, and the picture.
@@ -50,7 +53,7 @@ type link struct {
 type stream struct {
 	pieces [][]byte
 	size   int  // bytes in pieces
-	limit  int  // bytes that it holds before a Write waits; 0: no limit
+	limit  int  // bytes that it holds before a Write waits
 	ended  bool // the writer has promised to write no more
 }
 
@@ -68,8 +71,8 @@ var (
 func newPipe(clientName, serverName net.Addr, guard *guard) (client, server *Conn) {
 	l := &link{picture: new(Picture)}
 	l.changed.L = &l.mu
-	client = &Conn{link: l, side: Client, name: clientName, in: new(stream), guard: guard}
-	server = &Conn{link: l, side: Server, name: serverName, in: new(stream), guard: guard}
+	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit}, guard: guard}
+	server = &Conn{link: l, side: Server, name: serverName, in: &stream{limit: NoLimit}, guard: guard}
 	client.peer, server.peer = server, client
 	return client, server
 }
@@ -80,8 +83,11 @@ func (c *Conn) LocalAddr() net.Addr { return c.name }
 // RemoteAddr returns the other end's LocalAddr.
 func (c *Conn) RemoteAddr() net.Addr { return c.peer.name }
 
+// NoLimit is what [Conn.SetReadBuffer] starts from.
+const NoLimit = math.MaxInt
+
 // SetReadBuffer sets how many bytes may wait to be read at this end before the
-// other end's Write waits. 0, where it starts, means any number.
+// other end's Write waits.
 func (c *Conn) SetReadBuffer(bytes int) error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -96,17 +102,17 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
-	c.guard.leave()
-	c.reads++
+	c.guard.enter(true)
 	waited := false
 	for {
 		n, err, ready := c.tryRead(p)
 		if ready {
-			c.watch("Read", n, err, waited)
+			c.guard.idle(&c.idleReads, n > 0 || waited, "Read", err)
 			return n, c.wrap("read", err)
 		}
 		waited = true
 		c.wait(&c.reading)
+		c.guard.enter(true)
 	}
 }
 
@@ -114,7 +120,7 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 	switch {
 	case c.closed:
 		return 0, net.ErrClosed, true
-	case c.readDeadline.passed:
+	case c.readDeadline.hasPassed():
 		return 0, os.ErrDeadlineExceeded, true
 	case len(p) == 0:
 		return 0, nil, true
@@ -122,7 +128,8 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 		n = c.in.take(p)
 		c.link.changed.Broadcast() // there is room again
 		return n, nil, true
-	case c.reset:
+	case c.reset && !c.told:
+		c.told = true
 		return 0, syscall.ECONNRESET, true
 	case c.in.ended:
 		return 0, io.EOF, true
@@ -137,14 +144,14 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
-	c.guard.leave()
+	c.guard.enter(len(p) > 0)
 	written := 0
 	waited := false
 	for {
 		n, err, ready := c.tryWrite(p[written:])
 		written += n
 		if ready {
-			c.watch("Write", written, err, waited)
+			c.guard.idle(&c.idleWrites, written > 0 || waited || err == nil, "Write", err)
 			return written, c.wrap("write", err)
 		}
 		if n == 0 {
@@ -159,10 +166,15 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 	switch {
 	case c.closed:
 		return 0, net.ErrClosed, true
-	case c.writeDeadline.passed:
+	case c.writeDeadline.hasPassed():
 		return 0, os.ErrDeadlineExceeded, true
+	case c.guard.isOver():
+		return 0, net.ErrClosed, true // who waits here may hold a lock that others wait for
 	case len(p) == 0:
 		return 0, nil, true
+	case c.reset && !c.told:
+		c.told = true
+		return 0, syscall.ECONNRESET, true
 	case out.ended, c.reset, c.sentAfter:
 		return 0, syscall.EPIPE, true
 	case c.peer.closed:
@@ -171,18 +183,19 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 		c.link.picture.Note(c.side.Other(), "nobody is left to read it")
 		return len(p), nil, true
 	}
-	n = len(p)
-	if out.limit > 0 {
-		n = min(n, out.limit-out.size)
-	}
+	n = min(len(p), out.limit-out.size)
 	if n <= 0 {
 		return 0, nil, false
 	}
-	out.put(p[:n])
+	c.send(p[:n])
 	c.guard.flood(len(out.pieces))
-	c.link.picture.Sent(c.side, p[:n])
-	c.link.changed.Broadcast()
 	return n, nil, n == len(p)
+}
+
+func (c *Conn) send(p []byte) {
+	c.peer.in.put(p)
+	c.link.picture.Sent(c.side, p)
+	c.link.changed.Broadcast()
 }
 
 // CloseWrite promises that this end writes no more: the other end reads io.EOF
@@ -279,24 +292,16 @@ func (c *Conn) setDeadline(t time.Time, deadlines ...*deadline) error {
 // wait gives up the lock until something has changed, and counts those who wait.
 func (c *Conn) wait(waiting *int) {
 	*waiting++
-	defer func() { *waiting-- }()
 	c.link.changed.Wait()
-	c.guard.leave()
-}
-
-// watch stops a goroutine that calls again and again although nothing happens.
-func (c *Conn) watch(call string, n int, err error, waited bool) {
-	if n > 0 || waited {
-		c.idle = 0
-		return
-	}
-	c.idle++
-	c.guard.idle(c.idle, call, err)
+	*waiting--
 }
 
 func (c *Conn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		err = os.NewSyscallError(op, errno)
 	}
 	return &net.OpError{Op: op, Net: "tcp", Source: c.name, Addr: c.peer.name, Err: err}
 }
@@ -319,26 +324,26 @@ func (s *stream) take(p []byte) int {
 
 func (s *stream) drop() { s.pieces, s.size = nil, 0 }
 
-// A deadline is a moment after which calls fail. The link's lock guards it.
+// A deadline is a moment from which on calls fail. The link's lock guards it.
 type deadline struct {
-	passed bool
+	at     time.Time
+	passed bool // the timer has said so, whatever a clock that was set back may say
 	timer  *time.Timer
 	number int // of times that it was set: an old timer may still be on its way
 }
 
+func (d *deadline) hasPassed() bool {
+	return d.passed || !d.at.IsZero() && !time.Now().Before(d.at)
+}
+
 func (d *deadline) set(t time.Time, l *link) {
 	d.stop()
-	d.passed = false
+	d.at, d.passed = t, false
 	if t.IsZero() {
 		return
 	}
-	left := time.Until(t)
-	if left <= 0 {
-		d.passed = true
-		return
-	}
 	number := d.number
-	d.timer = time.AfterFunc(left, func() {
+	d.timer = time.AfterFunc(time.Until(t), func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if d.number == number {

@@ -99,6 +99,8 @@ func TestConn_CloseWithUnreadBytesIsAReset(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 	_, err = client.Write([]byte("x"))
 	require.ErrorIs(t, err, syscall.EPIPE)
+	_, err = read(client, 100)
+	require.Equal(t, io.EOF, err, "a reset is told once")
 }
 
 func TestConn_Reset(t *testing.T) {
@@ -109,7 +111,18 @@ func TestConn_Reset(t *testing.T) {
 	var op *net.OpError
 	require.True(t, errors.As(err, &op))
 	require.Equal(t, "read", op.Op)
-	require.Equal(t, "read tcp 127.0.0.1:20000->127.0.0.1:50000: "+syscall.ECONNRESET.Error(), err.Error())
+	require.Equal(t, "read tcp 127.0.0.1:20000->127.0.0.1:50000: read: "+syscall.ECONNRESET.Error(), err.Error())
+}
+
+func TestConn_ResetIsToldToWhoeverCallsFirst(t *testing.T) {
+	client, server := wire.Pipe()
+	client.Reset()
+	_, err := server.Write([]byte("x"))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	_, err = read(server, 1)
+	require.Equal(t, io.EOF, err)
+	_, err = server.Write([]byte("x"))
+	require.ErrorIs(t, err, syscall.EPIPE)
 }
 
 func TestConn_Deadlines(t *testing.T) {

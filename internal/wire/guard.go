@@ -27,6 +27,7 @@ type guard struct {
 	mu      sync.Mutex
 	over    bool // the test is done: whoever uses the wire from now on may go
 	cut     bool // a goroutine was ended because the test was done
+	calls   int  // of Read, Write and Accept: who calls is not stuck
 	trouble string
 }
 
@@ -51,35 +52,59 @@ func (g *guard) end() {
 	g.over = true
 }
 
-// leave ends the calling goroutine, of the code under test, if the test is done.
-// It does not let it run on with an error, for who knows what it does then: it may end the
-// whole process.
-func (g *guard) leave() {
+// enter counts a call of the code under test that does something, and ends the calling
+// goroutine if the test is done. It does not let it run on with an error, for who knows what it does then:
+// it may end the whole process.
+func (g *guard) enter(does bool) {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if does {
+		g.calls++
+	}
 	if g.over {
 		g.cut = true
 		runtime.Goexit()
 	}
 }
 
-// hasCut reports whether leave has ended a goroutine.
+func (g *guard) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls
+}
+
+func (g *guard) isOver() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over
+}
+
+// hasCut reports whether enter has ended a goroutine.
 func (g *guard) hasCut() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.cut
 }
 
-// idle ends the calling goroutine if it has made the same fruitless call too often.
-func (g *guard) idle(times int, call string, err error) {
-	if g == nil || times < maxIdle {
+// idle counts calls in a row that were of no use, and ends the calling goroutine when
+// there are too many of them.
+func (g *guard) idle(times *int, useful bool, call string, err error) {
+	if useful {
+		*times = 0
+		return
+	}
+	*times++
+	if g == nil || *times < maxIdle {
 		return
 	}
 	g.report(fmt.Sprintf("%s was called %d times in a row, and each time returned at once %s: "+
-		"the loop goes round without end and keeps a processor busy", call, times, because(err)))
+		"the loop goes round without end and keeps a processor busy", call, *times, because(err)))
 	runtime.Goexit()
 }
 

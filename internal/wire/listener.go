@@ -2,7 +2,9 @@ package wire
 
 import (
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +20,7 @@ type Listener struct {
 	backlog []*Peer
 	calls   []time.Time
 	idle    int // calls in a row that returned an error at once, at one moment
-	waiting int // goroutines that wait in Accept
+	hook    func()
 }
 
 // Listen returns a new listener.
@@ -32,7 +34,7 @@ func (t *T) Listen() *Listener {
 // Dial connects a client. It succeeds whether the code under test calls Accept or not.
 func (l *Listener) Dial() *Peer {
 	test, conn := newPipe(l.t.clientName(), serverName, l.t.guard)
-	client := l.t.add(test, conn, false)
+	client := l.t.add(test, conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -53,12 +55,20 @@ func (l *Listener) Fail(errs ...error) {
 	l.changed.Broadcast()
 }
 
+// OnAccept makes f run whenever a client is just being accepted: it has left the
+// backlog, and Accept has not returned yet. f must not wait, or call the listener.
+func (l *Listener) OnAccept(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hook = f
+}
+
 // Accept returns the next scripted error or else the client that has waited
 // longest, and waits while there is neither.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.t.guard.leave()
+	l.t.guard.enter(true)
 	l.calls = append(l.calls, time.Now())
 	waited := false
 	for {
@@ -73,14 +83,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 			client := l.backlog[0]
 			l.backlog = l.backlog[1:]
 			l.idle = 0
-			client.accepted = true
+			if l.hook != nil {
+				l.hook()
+			}
 			return client.conn.peer, nil
 		}
 		waited = true
-		l.waiting++
 		l.changed.Wait()
-		l.waiting--
-		l.t.guard.leave()
+		l.t.guard.enter(true)
 	}
 }
 
@@ -88,11 +98,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 // Accept keeps failing, and lets no time pass in between.
 func (l *Listener) fail(err error, waited bool) error {
 	n := len(l.calls)
-	if waited || n > 1 && l.calls[n-1].After(l.calls[n-2]) {
-		l.idle = 0
+	paused := waited || n > 1 && l.calls[n-1].After(l.calls[n-2])
+	l.t.guard.idle(&l.idle, paused, "Accept", err)
+	if errno, ok := err.(syscall.Errno); ok {
+		err = os.NewSyscallError("accept", errno)
 	}
-	l.idle++
-	l.t.guard.idle(l.idle, "Accept", err)
 	return &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
 }
 

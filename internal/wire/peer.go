@@ -1,38 +1,48 @@
 package wire
 
 import (
-	"errors"
 	"net"
 	"strings"
 	"testing/synctest"
 	"time"
 )
 
-// A Peer is the test's own end of a connection, and never waits for long: what
-// the code under test has not done once all of it has come to rest, it will not
-// do. Its methods belong to the goroutine of the test.
+// A Peer is the test's own end of a connection. Its methods belong to the
+// goroutine of the test, and never block it.
+//
+// What the peer waits for, it waits for until the code under test has come to rest, and
+// after that a second of the bubble's time: so code that pauses passes, too.
 type Peer struct {
-	t        *T
-	conn     *Conn // the test's end
-	accepted bool  // the code under test has the other end
+	t    *T
+	conn *Conn // the test's end
 }
 
+const (
+	patience = time.Second
+	step     = 10 * time.Millisecond
+)
+
 // Send writes each piece as one Write would: the other side needs at least one
-// Read for each. An empty piece sends nothing.
+// Read for each. An empty piece sends nothing. Send never waits for room.
 func (p *Peer) Send(pieces ...string) {
-	p.t.used = p.conn.peer
+	c := p.use()
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
 	for _, piece := range pieces {
-		if _, err := p.conn.Write([]byte(piece)); err != nil {
-			p.conn.link.picture.Note(p.conn.side, "cannot send: "+cause(err).Error())
+		switch {
+		case piece == "":
+		case c.closed, c.peer.closed, c.reset:
+			c.link.picture.Sent(c.side, []byte(piece))
+			c.link.picture.Note(c.side.Other(), "nobody is left to read it")
+		default:
+			c.send([]byte(piece))
 		}
 	}
 }
 
-// Receive waits until the code under test has come to rest, and returns all that
-// has arrived since the last Receive, in one string; "" if nothing has.
-//
-// Where the code under test pauses with time.Sleep, Receive gives it a second of the
-// bubble's time.
+// Receive waits until something arrives, and then until nothing more has arrived
+// for a tenth of a second. It returns all that has arrived since the last
+// Receive, in one string; "" if nothing has.
 func (p *Peer) Receive() string {
 	p.t.Helper()
 	return strings.Join(p.ReceivePieces(), "")
@@ -41,14 +51,16 @@ func (p *Peer) Receive() string {
 // ReceivePieces is Receive, with a string for each Write of the other side.
 func (p *Peer) ReceivePieces() []string {
 	p.t.Helper()
-	var pieces []string
-	for {
-		p.settle()
-		got := p.conn.takeAll()
-		if len(got) == 0 {
+	pieces := p.Arrived()
+	for waited := time.Duration(0); waited < patience; waited += step {
+		if len(pieces) > 0 && waited >= patience/10 || p.isOver() {
 			break
 		}
-		pieces = append(pieces, got...)
+		time.Sleep(step)
+		if more := p.Arrived(); len(more) > 0 {
+			pieces = append(pieces, more...)
+			waited = 0
+		}
 	}
 	if len(pieces) == 0 {
 		p.conn.link.picture.Waited(p.conn.side)
@@ -56,67 +68,105 @@ func (p *Peer) ReceivePieces() []string {
 	return pieces
 }
 
-// Ended reports whether, all being at rest, the other side has ended its half of
-// the connection, by Close, CloseWrite or a reset, so that no byte can come any more.
-func (p *Peer) Ended() bool {
+// Arrived returns what has arrived by now, the code under test being at rest, with a string for each
+// Write of the other side. It lets no time pass.
+func (p *Peer) Arrived() []string {
 	p.t.Helper()
-	p.settle()
+	var pieces []string
+	for {
+		p.use()
+		p.t.Wait()
+		more := p.conn.takeAll() // which makes room for a Write that waits
+		if len(more) == 0 {
+			return pieces
+		}
+		pieces = append(pieces, more...)
+	}
+}
+
+// isOver reports whether nothing can arrive any more.
+func (p *Peer) isOver() bool {
 	p.conn.link.mu.Lock()
 	defer p.conn.link.mu.Unlock()
 	return p.conn.in.ended && p.conn.in.size == 0
 }
 
-// WasReset reports whether the other side ended the connection with a reset: it
-// closed while bytes that it had not read were waiting.
+// Ended waits until the other side has ended its half of the connection, by
+// Close, CloseWrite or a reset, and all that it sent was received; it reports whether that
+// is so.
+func (p *Peer) Ended() bool {
+	p.t.Helper()
+	p.use()
+	return p.t.until(p.isOver)
+}
+
+// Closed waits until the other side has closed its end, and so given back what it
+// held, and reports whether it has. CloseWrite does not do that.
+func (p *Peer) Closed() bool {
+	p.t.Helper()
+	other := p.use().peer
+	return p.t.until(func() bool {
+		other.link.mu.Lock()
+		defer other.link.mu.Unlock()
+		return other.closed
+	})
+}
+
+// WasReset waits until the other side has reset the connection, and reports
+// whether it has: it closed while bytes that it had not read were waiting.
 func (p *Peer) WasReset() bool {
 	p.t.Helper()
-	p.settle()
-	p.conn.link.mu.Lock()
-	defer p.conn.link.mu.Unlock()
-	return p.conn.reset
+	c := p.use()
+	return p.t.until(func() bool {
+		c.link.mu.Lock()
+		defer c.link.mu.Unlock()
+		return c.reset
+	})
 }
 
 // Close closes the connection. If there is something that Receive has not taken,
 // that is a reset, as on TCP.
-func (p *Peer) Close() { p.conn.Close() }
+func (p *Peer) Close() { p.use().Close() }
 
 // CloseWrite promises to send no more; the peer still receives.
-func (p *Peer) CloseWrite() { p.conn.CloseWrite() }
+func (p *Peer) CloseWrite() { p.use().CloseWrite() }
 
-// Reset closes the connection the hard way: a process that was killed, a cable pulled.
-func (p *Peer) Reset() { p.conn.Reset() }
+// Reset closes the connection the hard way: a process that was killed, a machine that
+// has forgotten the connection.
+func (p *Peer) Reset() { p.use().Reset() }
 
 // Hold makes the peer one that takes no more than the given number of bytes
-// before the next Receive: more than that, and the other side waits in Write.
-// 0 means any number again.
-func (p *Peer) Hold(bytes int) { p.conn.SetReadBuffer(bytes) }
+// before the next Receive: at more than that, the other side waits in Write.
+// With [NoLimit] it takes everything again.
+func (p *Peer) Hold(bytes int) { p.use().SetReadBuffer(bytes) }
 
 // Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr returns.
 func (p *Peer) Addr() net.Addr { return p.conn.name }
 
-// settle waits until the code under test waits for this connection, has closed it, or
-// lets a second pass without doing either. It fails the exercise where that code
-// panicked or was stopped.
-func (p *Peer) settle() {
-	p.t.Helper()
+// use returns the test's end, and notes that the test has to do with it now.
+func (p *Peer) use() *Conn {
 	p.t.used = p.conn.peer
-	const patience, step = time.Second, 10 * time.Millisecond
-	synctest.Wait()
-	for waited := time.Duration(0); p.busyElsewhere() && waited < patience; waited += step {
-		time.Sleep(step)
-		synctest.Wait()
-	}
-	p.t.check()
+	return p.conn
 }
 
-func (p *Peer) busyElsewhere() bool {
-	if !p.accepted || p.t.idle() {
-		return false
+// until waits until something holds, the code under test being at rest, and for a second at the most.
+func (t *T) until(holds func() bool) bool {
+	t.Helper()
+	for waited := time.Duration(0); ; waited += step {
+		t.Wait()
+		if holds() || waited >= patience {
+			return holds()
+		}
+		time.Sleep(step)
 	}
-	p.conn.link.mu.Lock()
-	defer p.conn.link.mu.Unlock()
-	other := p.conn.peer
-	return !other.closed && other.reading == 0 && other.writing == 0
+}
+
+// Wait waits until the code under test has come to rest: each of its goroutines
+// has ended or waits, be it for the time. It lets no time pass.
+func (t *T) Wait() {
+	t.Helper()
+	synctest.Wait()
+	t.check()
 }
 
 // takeAll empties what has arrived, piece by piece, without waiting.
@@ -132,13 +182,4 @@ func (c *Conn) takeAll() []string {
 		c.link.changed.Broadcast()
 	}
 	return pieces
-}
-
-// cause is err without what the net package puts around it.
-func cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
-	return err
 }
