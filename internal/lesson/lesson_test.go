@@ -1,6 +1,7 @@
 package lesson_test
 
 import (
+	"log"
 	"os"
 	"os/exec"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
 )
+
+func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
 
 // The exercises of a little lesson, whose second one fails. They run in a process
 // of their own, where LESSON is set, and are no tests of this package.
@@ -37,10 +40,31 @@ func TestLesson3(t *testing.T) {
 	})
 }
 
+func TestExit(t *testing.T) {
+	if os.Getenv("LESSON") != "ends early" {
+		return
+	}
+	exercise(t, "docs/0.md#4-end-early", func(e *lesson.Exercise) {
+		lesson.CaptureOutput(e)
+		log.SetFlags(0)
+		log.Fatal("there is no way on")
+	})
+}
+
+func TestCrashing(t *testing.T) {
+	if os.Getenv("LESSON") != "crashes" {
+		return
+	}
+	exercise(t, "docs/0.md#5-crash", func(e *lesson.Exercise) {
+		go func() { panic("out of order") }()
+		select {}
+	})
+}
+
 func run(t *testing.T, env string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(args, "-test.v")...)
-	cmd.Env = append(os.Environ(), "LESSON=1", env)
+	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", "LESSON=1", env)
 	out, _ := cmd.CombinedOutput()
 	var lines []string // those of the exercises
 	for line := range strings.Lines(string(out)) {
@@ -48,10 +72,13 @@ func run(t *testing.T, env string, args ...string) string {
 			lines = append(lines, strings.TrimRight(line, " \n"))
 		}
 	}
-	return lineNumber.ReplaceAllString(strings.Join(lines, "\n")+"\n", "lesson_test.go")
+	text := lineNumber.ReplaceAllString(strings.Join(lines, "\n")+"\n", "lesson_test.go")
+	return seconds.ReplaceAllString(text, "(0.00s)")
 }
 
 var lineNumber = regexp.MustCompile(`lesson_test\.go:\d+`)
+
+var seconds = regexp.MustCompile(`\(\d+\.\d\ds\)`)
 
 const failure = `    lesson_test.go: what the program did is said in a sentence that is so long that it does not
         fit into one line, and it keeps its  blanks
@@ -75,6 +102,46 @@ func TestStart_ForgetsWhatHasTurnedGreen(t *testing.T) {
 	out := run(t, "", "-test.skip=Test[^L]", "-test.count=2")
 	require.Equal(t, 2, strings.Count(out, failure), out)
 	require.Equal(t, 2, strings.Count(out, "--- PASS: TestLesson1"), out)
+}
+
+func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
+	require.Equal(t, `    the function that the test called ended the whole program, with exit status 1:
+        log.Fatal and os.Exit do, and ask nobody. In a server that is the end of every
+        connection
+
+        the program printed:
+          there is no way on
+
+        read on: docs/0.md#4-end-early
+--- FAIL: TestExit (0.00s)
+`, run(t, "LESSON=ends early", "-test.run=TestExit", "-test.paniconexit0"))
+}
+
+func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
+	require.Equal(t, `    a goroutine that the program has started crashed: out of order, and the whole
+        program with it. What panics in a goroutine of its own cannot be caught by
+        anybody else
+
+        read on: docs/0.md#5-crash
+--- FAIL: TestCrashing (0.00s)
+`, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
+}
+
+func TestRun_PassesOnTheRest(t *testing.T) {
+	out := run(t, "", "-test.run=TestLesson", "-test.paniconexit0")
+	require.Contains(t, out, "--- PASS: TestLesson1")
+	require.Contains(t, out, failure)
+}
+
+func TestCrash(t *testing.T) {
+	const trace = "\n\ngoroutine 7 [running]:\nmain.main()\n\t/home/x/other.go:1 +0x1\n" +
+		"example.com/tcp-steps/step1-server.process(...)\n\tC:/x/step1-server/main.go:31 +0x45\n"
+	require.Equal(t, " at main.go:31: EOF", lesson.Crash("before\npanic: EOF"+trace))
+	require.Equal(t, " at main.go:31: fatal error: concurrent map writes", lesson.Crash("fatal error: concurrent map writes"+trace))
+	require.Equal(t, ": EOF", lesson.Crash("panic: EOF\n\ngoroutine 1 [running]:\nmain.main()\n"))
+	require.Empty(t, lesson.Crash("panic: is only a word here"))
+	require.Equal(t, "before\npanic: EOF\n", lesson.WithoutTraces("before\npanic: EOF"+trace))
+	require.Equal(t, "panic: is only a word here", lesson.WithoutTraces("panic: is only a word here"))
 }
 
 func TestShowOutput_LeavesOutTheMiddle(t *testing.T) {

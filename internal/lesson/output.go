@@ -12,29 +12,42 @@ import (
 	"unicode/utf8"
 )
 
-// CaptureOutput sends what the learner's program prints in this process to a file,
-// so that it does not stand between the test's own lines, until restore is called.
-// text returns what it has printed so far.
-func CaptureOutput(t *testing.T) (text func() string, restore func(), err error) {
-	t.Helper()
+// An Output is what the learner's program prints in this process.
+type Output struct {
+	file           *os.File
+	stdout, stderr *os.File // the real ones
+}
+
+// CaptureOutput sends what is printed to a file, so that it does not stand between
+// the test's own lines, until Restore is called.
+func CaptureOutput(e *Exercise) *Output {
+	e.Helper()
 	file, err := os.CreateTemp(os.Getenv(supervised), "output")
 	if err != nil {
-		return nil, nil, err
+		e.Fatalf("cannot capture what the program prints: %v", err)
 	}
 	current.output = file.Name()
 	current.save()
-	stdout, stderr := os.Stdout, os.Stderr
+	o := &Output{file, os.Stdout, os.Stderr}
 	os.Stdout, os.Stderr = file, file
 	log.SetOutput(file)
-	text = func() string { return firstMiB(file.Name()) }
-	restore = func() {
-		os.Stdout, os.Stderr = stdout, stderr
-		log.SetOutput(stderr)
-		file.Close()
-		os.Remove(file.Name())
-	}
-	return text, restore, nil
+	return o
 }
+
+// String returns what was printed so far, at most the first MiB.
+func (o *Output) String() string { return firstMiB(o.file.Name()) }
+
+// Restore ends the capture.
+func (o *Output) Restore() {
+	os.Stdout, os.Stderr = o.stdout, o.stderr
+	log.SetOutput(o.stderr)
+	o.file.Close()
+	os.Remove(o.file.Name())
+}
+
+// Mute ends the capture and gives nothing back: code that cannot be stopped prints
+// to a file that is closed.
+func (o *Output) Mute() { o.file.Close() }
 
 func firstMiB(name string) string {
 	file, err := os.Open(name)

@@ -35,6 +35,9 @@ func Run(m *testing.M) int {
 		current.clear()
 		return status
 	}
+	if !flag.Parsed() {
+		flag.Parse()
+	}
 	if f := flag.Lookup("test.paniconexit0"); f == nil || f.Value.String() != "true" {
 		return m.Run()
 	}

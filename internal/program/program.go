@@ -112,7 +112,7 @@ func Start(e *lesson.Exercise, args ...string) *Program {
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = &p.all
 	p.stdin, err = p.cmd.StdinPipe()
-	p.cmd.WaitDelay = time.Second // for a program of the program's that keeps the output open
+	p.cmd.WaitDelay = time.Second // for a process that the program has started, and that has its output
 	if err == nil {
 		err = p.cmd.Start()
 	}

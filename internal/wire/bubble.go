@@ -48,31 +48,29 @@ func Test(e *lesson.Exercise, f func(t *T)) {
 	if runaway {
 		e.Skip("a goroutine of an earlier exercise cannot be stopped, and is still running")
 	}
-	output, restore, err := lesson.CaptureOutput(e.T)
-	if err != nil {
-		e.Fatalf("cannot capture what the program prints: %v", err)
-	}
-	guard := new(guard)
+	output := lesson.CaptureOutput(e)
+	g := new(guard)
 	done := make(chan any, 1)
 	go func() {
 		// synctest.Test may end this goroutine by Goexit: recover returns nil then.
 		defer func() { done <- recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
-			t := &T{Exercise: e.In(st), guard: guard, ours: bubbled()}
+			t := &T{Exercise: e.In(st), guard: g, ours: bubbled()}
 			defer t.finish(output)
 			f(t)
 		})
 	}()
-	blocked, ended := watch(done, guard)
+	blocked, ended := watch(done, g)
 	if !ended {
-		runaway = true // and goes on printing to the file: nobody gives it os.Stdout back
+		runaway = true
 		e.Errorf("the program does not end, and has not called Read, Write or Accept for more than a second: it goes round in a loop, "+
 			"or %s", lesson.ReasonToWait())
-		lesson.ShowOutput(e.T, output())
+		lesson.ShowOutput(e.T, output.String())
+		output.Mute()
 		e.FailNow()
 	}
-	restore()
-	if blocked && !guard.hasCut() && !e.Failed() {
+	output.Restore()
+	if blocked && !g.hasCut() && !e.Failed() {
 		e.Fatalf("the program has left a goroutine behind that never ends: nobody uses the connection any more, and it waits for something else, " +
 			"a channel, a WaitGroup or a Cond")
 	}
@@ -83,7 +81,7 @@ func Test(e *lesson.Exercise, f func(t *T)) {
 
 // watch waits until the bubble is done, and reports whether synctest panicked because a goroutine
 // was left; or until nothing has happened for too long.
-func watch(done <-chan any, guard *guard) (blocked, ended bool) {
+func watch(done <-chan any, g *guard) (blocked, ended bool) {
 	calls := 0
 	for quiet := 0; quiet < tooLong; quiet++ {
 		select {
@@ -91,7 +89,7 @@ func watch(done <-chan any, guard *guard) (blocked, ended bool) {
 			return problem != nil, true
 		case <-time.After(tick):
 		}
-		if n := guard.count(); n != calls {
+		if n := g.count(); n != calls {
 			calls, quiet = n, 0
 		}
 	}
@@ -196,7 +194,7 @@ func (t *T) idle() bool {
 
 // finish runs at the end of f, draws what happened if it failed, and ends the
 // code under test.
-func (t *T) finish(output func() string) {
+func (t *T) finish(output *lesson.Output) {
 	synctest.Wait()
 	if trouble := t.guard.first(); trouble != "" && !t.Failed() {
 		t.Errorf("%s", trouble)
@@ -205,7 +203,7 @@ func (t *T) finish(output func() string) {
 		if len(t.conns) > 0 {
 			fmt.Fprintf(t.Output(), "\n%s", t.draw())
 		}
-		lesson.ShowOutput(t.T, output())
+		lesson.ShowOutput(t.T, output.String())
 	}
 	t.guard.end()
 	for _, l := range t.listeners {

@@ -31,7 +31,7 @@ func (s Side) Other() Side { return 1 - s }
 type Picture struct {
 	// Name stands behind "client" above the picture: "2" for the second one.
 	Name string
-	// Clock, if set, tells the time of an event; the picture then shows where time passed.
+	// Clock, if set, tells the time of an event; the picture then shows where a second or more passed.
 	Clock func() time.Time
 
 	mu     sync.Mutex
@@ -123,6 +123,8 @@ const (
 	inner    = 46 // between the lines
 	minArrow = 6
 	maxLines = 14 // of events
+
+	longPause = time.Second // shorter ones are not shown
 )
 
 // Draw returns the picture as lines of at most 76 columns. The client and server
@@ -133,7 +135,7 @@ func (p *Picture) Draw(client, server []string) string {
 	var lines []string
 	for i, e := range p.events {
 		if i > 0 && p.Clock != nil {
-			if d := e.at.Sub(p.events[i-1].at); d > 0 {
+			if d := e.at.Sub(p.events[i-1].at); d >= longPause {
 				lines = append(lines, between(center("after "+spell(d), inner)))
 			}
 		}
@@ -213,17 +215,15 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// spell is d in its largest unit: "5 s", "1.5 s", "20 ms".
+// spell is d in its largest unit: "1.5 s", "2 min".
 func spell(d time.Duration) string {
 	switch {
 	case d >= time.Hour:
 		return strconv.FormatFloat(d.Hours(), 'g', 3, 64) + " h"
 	case d >= time.Minute:
 		return strconv.FormatFloat(d.Minutes(), 'g', 3, 64) + " min"
-	case d >= time.Second:
-		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
 	}
-	return strconv.FormatFloat(float64(d)/1e6, 'g', 3, 64) + " ms"
+	return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
 }
 
 func pad(text string, width int) string {
