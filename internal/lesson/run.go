@@ -94,7 +94,11 @@ func supervise(dir string) int {
 	out := &lines{w: os.Stdout}
 	crash := &lines{w: os.Stdout, until: crashes}
 	cmd.Stdout, cmd.Stderr = out, crash
-	cmd.Run()
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	cmd.Wait()
 	out.flush()
 	crash.flush()
 	if ended := load(dir); ended.name != "" && !strings.HasPrefix(crash.held.String(), "panic: test timed out") {

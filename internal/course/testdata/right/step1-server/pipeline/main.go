@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 func process(conn net.Conn) {
@@ -16,6 +17,7 @@ func process(conn net.Conn) {
 	go func() {
 		for piece := range pieces {
 			fmt.Printf("received %q\n", piece)
+			time.Sleep(time.Millisecond) // so long it takes to think of an answer
 			conn.Write(piece)
 		}
 		group.Done()
