@@ -92,7 +92,8 @@ var exhibits = map[string]struct {
 		func(t *wire.T) {
 			client, _ := t.Client()
 			t.Go(func() {
-				for {
+				for n := 0; ; {
+					n++
 				}
 			})
 			client.Receive()
