@@ -305,8 +305,11 @@ func runConsole(t *testing.T, workspace, command, state string) string {
 	cmd.Dir = workspace
 	cmd.Env = append(os.Environ(), "GOWORK=", "NO_COLOR=1")
 	out, _ := cmd.CombinedOutput()
-	return trimLines(strings.ReplaceAll(string(out), "\r", ""))
+	return trimLines(downloads.ReplaceAllString(strings.ReplaceAll(string(out), "\r", ""), ""))
 }
+
+// downloads matches what go says at its first run.
+var downloads = regexp.MustCompile(`(?m)^go: downloading .*\n`)
 
 // trimLines takes the blanks off the ends of the lines, and the empty lines off
 // both ends of the text.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,8 @@ type exercise struct {
 
 var exerciseName = regexp.MustCompile(`^Test(\d\d)_([A-Z]\w*)$`)
 
-// steps returns the steps that have exercises.
+// steps returns the steps that have exercises, and the exercises by their numbers,
+// which run through the packages of a step.
 func steps(t testing.TB) []step {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(root, "step*"))
@@ -52,6 +54,7 @@ func steps(t testing.TB) []step {
 				s.exercises = append(s.exercises, exercisesIn(t, path)...)
 			}
 		})
+		slices.SortFunc(s.exercises, func(a, b exercise) int { return a.number - b.number })
 		if len(s.exercises) > 0 {
 			steps = append(steps, s)
 		}
@@ -111,10 +114,33 @@ func lay(t testing.TB, s step) string {
 	return filepath.Join(dir, s.name)
 }
 
-// solve lays the step's solution over its starter.
+// solve puts the step's solution in the place of its starter.
 func solve(t testing.TB, s step, dir string) {
 	t.Helper()
-	copyTree(t, filepath.Join(root, "solutions", s.name), dir)
+	overlay(t, filepath.Join(root, "solutions", s.name), dir)
+}
+
+// overlay puts the packages of a folder in the place of those in dir, all but the
+// tests. What imports a package of its own step's solution then imports the step's.
+func overlay(t testing.TB, from, dir string) {
+	t.Helper()
+	replaced := map[string]bool{}
+	walk(t, from, func(path string) {
+		rel, err := filepath.Rel(from, path)
+		require.NoError(t, err)
+		folder := filepath.Join(dir, filepath.Dir(rel))
+		if !replaced[folder] {
+			replaced[folder] = true
+			starters, err := filepath.Glob(filepath.Join(folder, "*.go"))
+			require.NoError(t, err)
+			for _, file := range starters {
+				if !strings.HasSuffix(file, "_test.go") {
+					require.NoError(t, os.Remove(file))
+				}
+			}
+		}
+		write(t, filepath.Join(dir, rel), strings.ReplaceAll(read(t, path), "example.com/tcp-steps/solutions/", "example.com/tcp-steps/"))
+	})
 }
 
 func copyTree(t testing.TB, from, to string) {
@@ -155,7 +181,8 @@ func write(t testing.TB, path, text string) {
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	// With -trimpath the kit is compiled once, and not for each folder again.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
 	return cmd
 }
 
@@ -173,12 +200,11 @@ type result struct {
 // everything makes the exercises of a step run, whether the ones before are green or not.
 const everything = lesson.RunAll + "=1"
 
-// test runs the tests of a step that was laid.
-func test(t testing.TB, dir, env string, args ...string) verdict {
+// test runs the tests of a step that was laid, with the given environment variables.
+func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
-	// With -trimpath the kit is compiled once, and not for each folder again.
-	cmd := command(dir, append([]string{"test", "-json", "-count=1", "-trimpath", "-timeout=5m"}, append(args, "./...")...)...)
-	cmd.Env = append(cmd.Env, env)
+	cmd := command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "./...")
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	if _, isExit := err.(*exec.ExitError); err != nil && !isExit {
 		require.NoError(t, err)

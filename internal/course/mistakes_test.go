@@ -105,7 +105,7 @@ func TestMistakes(t *testing.T) {
 			solve(t, s, dir)
 			m.make(t, dir)
 
-			v := test(t, dir, everything, "-vet=off")
+			v := test(t, dir, everything)
 
 			var red []string
 			for name, result := range v.results {
