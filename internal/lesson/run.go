@@ -30,6 +30,7 @@ const supervised = "TCP_STEPS_SUPERVISED"
 // the story if that process does not get to it. A debugger gets the tests
 // themselves.
 func Run(m *testing.M) int {
+	defer func() { os.RemoveAll(raceFolder) }()
 	if dir := os.Getenv(supervised); dir != "" {
 		status := m.Run()
 		current.clear()
@@ -90,7 +91,7 @@ func supervise(dir string) int {
 		return 1
 	}
 	cmd := exec.Command(file, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), supervised+"="+dir, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), supervised+"="+dir, raceOptions())
 	out := &lines{w: os.Stdout}
 	crash := &lines{w: os.Stdout, until: crashes}
 	cmd.Stdout, cmd.Stderr = out, crash
@@ -231,7 +232,7 @@ func ReasonToWait() string {
 func Lines(text string) string {
 	var places []string
 	for _, line := range learnersLine.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(places, line[1]) {
+		if !strings.Contains(line[1], "_test.go:") && !slices.Contains(places, line[1]) {
 			places = append(places, line[1])
 		}
 	}

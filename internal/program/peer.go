@@ -52,7 +52,7 @@ func (p *Program) add(conn net.Conn, side wire.Side) *Peer {
 	return peer
 }
 
-// A Server is the test's listener on [Addr], for a program that is a client.
+// A Server is the test's listener, for a program that is a client.
 type Server struct {
 	e  *lesson.Exercise
 	ln *net.TCPListener
@@ -62,13 +62,28 @@ type Server struct {
 func Listen(e *lesson.Exercise) *Server {
 	e.Helper()
 	TakeTurn(e)
-	ln, err := net.Listen("tcp", Addr)
+	return listen(e, Addr)
+}
+
+// ListenAnywhere listens on a port that the kernel picks, for a program that can be told
+// where to find it.
+func ListenAnywhere(e *lesson.Exercise) *Server {
+	e.Helper()
+	return listen(e, "127.0.0.1:0")
+}
+
+func listen(e *lesson.Exercise, addr string) *Server {
+	e.Helper()
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		e.Fatalf("cannot listen: %v", err)
 	}
 	e.Cleanup(func() { ln.Close() })
 	return &Server{e, ln.(*net.TCPListener)}
 }
+
+// Addr returns the address at which the server listens: "127.0.0.1:20000".
+func (s *Server) Addr() string { return s.ln.Addr().String() }
 
 // Close stops listening. Connections that were accepted stay.
 func (s *Server) Close() { s.ln.Close() }
@@ -84,11 +99,11 @@ func (s *Server) Accept(p *Program) *Peer {
 			return p.add(conn, wire.Server)
 		}
 		if over {
-			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s%s", Addr, p, p.why())
+			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s%s", s.Addr(), p, p.why())
 		}
 	}
 	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
-		"does it call Dial, with \"tcp\" and this address, before it waits for the keyboard?", Addr)
+		"does it call Dial, with \"tcp\" and this address, before it waits for the keyboard?", s.Addr())
 	return nil
 }
 

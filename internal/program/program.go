@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +91,7 @@ type Program struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout recorder
+	stderr recorder
 	all    recorder // standard output and standard error, as they came
 	ended  chan struct{}
 	peers  []*Peer
@@ -110,7 +112,7 @@ func Start(e *lesson.Exercise, args ...string) *Program {
 	// Under -race a program would wait for a second before it ends.
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
-	p.cmd.Stderr = &p.all
+	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
 	p.stdin, err = p.cmd.StdinPipe()
 	p.cmd.WaitDelay = time.Second // for a process that the program has started, and that has its output
 	if err == nil {
@@ -197,9 +199,12 @@ func (p *Program) Says() bool {
 	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
 }
 
-// Stdout returns what the program has written to its standard output so far, and
-// Output what it has written to that and to its standard error; each the first MiB.
+// Stdout returns what the program has written to its standard output so far, Stderr
+// what it has written to its standard error, and Output both; each the first MiB.
 func (p *Program) Stdout() string { return p.stdout.String() }
+
+// Stderr: see Stdout.
+func (p *Program) Stderr() string { return p.stderr.String() }
 
 // Output: see Stdout.
 func (p *Program) Output() string { return p.all.String() }
@@ -207,6 +212,28 @@ func (p *Program) Output() string { return p.all.String() }
 // Ended waits until the program has ended, and reports whether it has.
 func (p *Program) Ended() bool {
 	return p.wait(p.hasEnded)
+}
+
+// ExitStatus returns the status with which the program has ended; -1 if it is still
+// running, or a signal has ended it.
+func (p *Program) ExitStatus() int {
+	if !p.hasEnded() {
+		return -1
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Interrupt does what Ctrl-C does in a terminal, and reports whether this system can
+// do that to another program.
+func (p *Program) Interrupt() bool {
+	if runtime.GOOS == "windows" {
+		return false
+	}
+	for _, peer := range p.peers {
+		peer.picture.Note(peer.side.Other(), "Ctrl-C")
+	}
+	p.cmd.Process.Signal(os.Interrupt)
+	return true
 }
 
 // StaysUp waits for a twentieth of the usual time, and reports whether the program is
@@ -265,6 +292,8 @@ func (p *Program) String() string {
 		return "it is still running"
 	case p.Crashed():
 		return "it crashed" + lesson.Crash(p.all.String())
+	case p.ExitStatus() == -1:
+		return "it has been ended by a signal: " + p.cmd.ProcessState.String()
 	}
 	return fmt.Sprintf("it has ended, with exit status %d", p.cmd.ProcessState.ExitCode())
 }
@@ -276,6 +305,8 @@ func (p *Program) state() string {
 		return "still running"
 	case p.Crashed():
 		return "crashed"
+	case p.ExitStatus() == -1:
+		return "ended by a signal"
 	}
 	return fmt.Sprintf("ended with status %d", p.cmd.ProcessState.ExitCode())
 }

@@ -23,6 +23,7 @@ type T struct {
 	conns     []*Conn // the ends that the code under test has
 	used      *Conn   // the one of them that the test had to do with last
 	listeners []*Listener
+	keyboards []*Keyboard
 	ours      int // goroutines of the bubble before the code under test has any
 }
 
@@ -82,7 +83,7 @@ func Test(e *lesson.Exercise, f func(t *T)) {
 // watch waits until the bubble is done, and reports whether synctest panicked because a goroutine
 // was left; or until nothing has happened for too long.
 func watch(done <-chan any, g *guard) (blocked, ended bool) {
-	calls := 0
+	calls := int64(0)
 	for quiet := 0; quiet < tooLong; quiet++ {
 		select {
 		case problem := <-done:
@@ -144,9 +145,22 @@ func (t *T) Go(f func()) *Task {
 	return task
 }
 
+// Call is Go for a function that returns an error, which [Task.Err] tells.
+func (t *T) Call(f func() error) *Task {
+	var task *Task
+	started := make(chan struct{})
+	task = t.Go(func() {
+		<-started
+		task.err = f()
+	})
+	close(started)
+	return task
+}
+
 // A Task is a call of the code under test that runs in a goroutine.
 type Task struct {
 	t        *T
+	err      error // what the call has returned
 	returned atomic.Bool
 	ended    atomic.Bool // returned, panicked, or was stopped because it went round in a loop
 }
@@ -155,7 +169,27 @@ type Task struct {
 // [Peer], it waits for a second of the bubble's time at the most.
 func (k *Task) Returned() bool {
 	k.t.Helper()
-	return k.t.until(k.returned.Load)
+	return k.t.Until(k.returned.Load)
+}
+
+// Err returns the error that the call has returned; nil if it has not returned.
+func (k *Task) Err() error {
+	if !k.returned.Load() {
+		return nil
+	}
+	return k.err
+}
+
+// String says in a few words what has become of the call, as a part of a failure's message:
+// "it is still running", "it has returned nil".
+func (k *Task) String() string {
+	switch {
+	case !k.returned.Load():
+		return "it is still running"
+	case k.err == nil:
+		return "it has returned nil"
+	}
+	return fmt.Sprintf("it has returned the error %q", k.err)
 }
 
 // Goroutines returns how many goroutines the code under test has, being at rest.
@@ -208,6 +242,9 @@ func (t *T) finish(output *lesson.Output) {
 	t.guard.end()
 	for _, l := range t.listeners {
 		l.changed.Broadcast()
+	}
+	for _, k := range t.keyboards {
+		k.changed.Broadcast()
 	}
 	for _, c := range t.conns {
 		c.link.changed.Broadcast()

@@ -40,6 +40,7 @@ type Conn struct {
 	idleReads  int // calls of Read in a row that moved no byte and did not wait
 	idleWrites int // likewise
 	guard      *guard
+	calls      *counter
 }
 
 // A link is what the two ends share: the lock over both, and the picture.
@@ -71,8 +72,8 @@ var (
 func newPipe(clientName, serverName net.Addr, guard *guard) (client, server *Conn) {
 	l := &link{picture: new(Picture)}
 	l.changed.L = &l.mu
-	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit}, guard: guard}
-	server = &Conn{link: l, side: Server, name: serverName, in: &stream{limit: NoLimit}, guard: guard}
+	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit}, guard: guard, calls: guard.counter()}
+	server = &Conn{link: l, side: Server, name: serverName, in: &stream{limit: NoLimit}, guard: guard, calls: guard.counter()}
 	client.peer, server.peer = server, client
 	return client, server
 }
@@ -102,7 +103,7 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
-	c.guard.enter(true)
+	c.guard.enter(c.calls, true)
 	waited := false
 	for {
 		n, err, ready := c.tryRead(p)
@@ -112,7 +113,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		waited = true
 		c.wait(&c.reading)
-		c.guard.enter(true)
+		c.guard.enter(c.calls, true)
 	}
 }
 
@@ -144,7 +145,7 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
-	c.guard.enter(len(p) > 0)
+	c.guard.enter(c.calls, len(p) > 0)
 	written := 0
 	waited := false
 	for {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -23,18 +24,38 @@ const (
 // A guard ends goroutines of the code under test that would never end by
 // themselves, and remembers the first thing that went wrong. A nil guard guards
 // nothing.
+//
+// Two connections have nothing in common that both of them write to, neither here
+// nor elsewhere in this package. Otherwise the race detector would take two goroutines that use two
+// connections for synchronized, and miss what it is there to find.
 type guard struct {
+	over    atomic.Bool // the test is done: whoever uses the wire from now on may go
+	cut     atomic.Bool // a goroutine was ended because the test was done
 	mu      sync.Mutex
-	over    bool // the test is done: whoever uses the wire from now on may go
-	cut     bool // a goroutine was ended because the test was done
-	calls   int  // of Read, Write and Accept: who calls is not stuck
+	counts  []*counter
 	trouble string
+}
+
+// A counter counts the calls of Read, Write or Accept that the code under test makes at one
+// place: who calls is not stuck. Its user holds a lock.
+type counter struct{ n atomic.Int64 }
+
+// counter returns a new one.
+func (g *guard) counter() *counter {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := new(counter)
+	g.counts = append(g.counts, c)
+	return c
 }
 
 func (g *guard) report(trouble string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.trouble == "" && !g.over {
+	if g.trouble == "" && !g.over.Load() {
 		g.trouble = trouble
 	}
 }
@@ -46,51 +67,38 @@ func (g *guard) first() string {
 	return g.trouble
 }
 
-func (g *guard) end() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.over = true
-}
+func (g *guard) end() { g.over.Store(true) }
 
 // enter counts a call of the code under test that does something, and ends the calling
 // goroutine if the test is done. It does not let it run on with an error, for who knows what it does then:
 // it may end the whole process.
-func (g *guard) enter(does bool) {
+func (g *guard) enter(calls *counter, does bool) {
 	if g == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if does {
-		g.calls++
+		calls.n.Store(calls.n.Load() + 1) // and not Add, by which one would wait for another
 	}
-	if g.over {
-		g.cut = true
+	if g.over.Load() {
+		g.cut.Store(true)
 		runtime.Goexit()
 	}
 }
 
-func (g *guard) count() int {
+func (g *guard) count() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.calls
+	var n int64
+	for _, c := range g.counts {
+		n += c.n.Load()
+	}
+	return n
 }
 
-func (g *guard) isOver() bool {
-	if g == nil {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.over
-}
+func (g *guard) isOver() bool { return g != nil && g.over.Load() }
 
 // hasCut reports whether enter has ended a goroutine.
-func (g *guard) hasCut() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.cut
-}
+func (g *guard) hasCut() bool { return g.cut.Load() }
 
 // idle counts calls in a row that were of no use, and ends the calling goroutine when
 // there are too many of them.
@@ -122,6 +130,8 @@ func because(err error) string {
 	switch {
 	case err == nil:
 		return "with nothing, because the slice it was given has length 0"
+	case err == errInputEnded:
+		return "io.EOF, because the input has ended, which is final"
 	case err == io.EOF:
 		return "io.EOF, because the other side has closed the connection, which is final"
 	case errors.Is(err, net.ErrClosed):

@@ -21,11 +21,12 @@ type Listener struct {
 	calls   []time.Time
 	idle    int // calls in a row that returned an error at once, at one moment
 	hook    func()
+	counter *counter
 }
 
 // Listen returns a new listener.
 func (t *T) Listen() *Listener {
-	l := &Listener{t: t}
+	l := &Listener{t: t, counter: t.guard.counter()}
 	l.changed.L = &l.mu
 	t.listeners = append(t.listeners, l)
 	return l
@@ -56,7 +57,7 @@ func (l *Listener) Fail(errs ...error) {
 }
 
 // OnAccept makes f run whenever a client is just being accepted: it has left the
-// backlog, and Accept has not returned yet. f must not wait, or call the listener.
+// backlog, and Accept has not returned yet. f may sleep, and let happen what it likes meanwhile.
 func (l *Listener) OnAccept(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +69,7 @@ func (l *Listener) OnAccept(f func()) {
 func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.t.guard.enter(true)
+	l.t.guard.enter(l.counter, true)
 	l.calls = append(l.calls, time.Now())
 	waited := false
 	for {
@@ -83,14 +84,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 			client := l.backlog[0]
 			l.backlog = l.backlog[1:]
 			l.idle = 0
-			if l.hook != nil {
-				l.hook()
+			if hook := l.hook; hook != nil {
+				l.mu.Unlock()
+				hook()
+				l.mu.Lock()
 			}
 			return client.conn.peer, nil
 		}
 		waited = true
 		l.changed.Wait()
-		l.t.guard.enter(true)
+		l.t.guard.enter(l.counter, true)
 	}
 }
 

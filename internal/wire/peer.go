@@ -97,7 +97,7 @@ func (p *Peer) isOver() bool {
 func (p *Peer) Ended() bool {
 	p.t.Helper()
 	p.use()
-	return p.t.until(p.isOver)
+	return p.t.Until(p.isOver)
 }
 
 // Closed waits until the other side has closed its end, and so given back what it
@@ -105,7 +105,7 @@ func (p *Peer) Ended() bool {
 func (p *Peer) Closed() bool {
 	p.t.Helper()
 	other := p.use().peer
-	return p.t.until(func() bool {
+	return p.t.Until(func() bool {
 		other.link.mu.Lock()
 		defer other.link.mu.Unlock()
 		return other.closed
@@ -117,7 +117,7 @@ func (p *Peer) Closed() bool {
 func (p *Peer) WasReset() bool {
 	p.t.Helper()
 	c := p.use()
-	return p.t.until(func() bool {
+	return p.t.Until(func() bool {
 		c.link.mu.Lock()
 		defer c.link.mu.Unlock()
 		return c.reset
@@ -149,8 +149,9 @@ func (p *Peer) use() *Conn {
 	return p.conn
 }
 
-// until waits until something holds, the code under test being at rest, and for a second at the most.
-func (t *T) until(holds func() bool) bool {
+// Until waits until something holds, the code under test being at rest, for a second
+// of the bubble's time at the most, and reports whether it holds.
+func (t *T) Until(holds func() bool) bool {
 	t.Helper()
 	for waited := time.Duration(0); ; waited += step {
 		t.Wait()

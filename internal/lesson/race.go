@@ -1,0 +1,113 @@
+package lesson
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// WithoutRace is the environment variable that, when it is set to anything but the
+// empty string, makes [Exercise.AgainUnderRace] do nothing.
+const WithoutRace = "TCP_STEPS_WITHOUT_RACE"
+
+// AgainUnderRace runs the exercise once more, in a process that was built with the
+// race detector, and fails it if two goroutines use the same memory at the
+// same time there. It comes last in an exercise, after everything else has passed.
+// Where the detector cannot be had (it wants a C compiler on most systems), it skips the exercise
+// and says why.
+func (e *Exercise) AgainUnderRace() {
+	e.Helper()
+	if raceDetector || os.Getenv(WithoutRace) != "" {
+		return
+	}
+	file, err := raceBinary()
+	if err != nil {
+		e.Skipf("green so far, but the race detector is not to be had here, and only it could tell the rest: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, file, "-test.run=^"+e.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), supervised+"=", raceOptions())
+	out, err := cmd.CombinedOutput()
+	text := string(out)
+	switch {
+	case err == nil:
+	case strings.Contains(text, "WARNING: DATA RACE"):
+		e.Fatalf("all answers were right this time, but the race detector has found that two goroutines use the same memory at the same time, and at least "+
+			"one of them writes to it%s. What comes of that is chance: a wrong number, a torn value, a crash. Such memory needs a lock, an atomic value, "+
+			"or one goroutine that owns it", Lines(firstRace(text)))
+	case ctx.Err() != nil:
+		e.Fatalf("under the race detector, where everything takes longer, the exercise does not end")
+	default:
+		e.Fatalf("this was green, but in a second run, under the race detector, where everything takes longer, it was not: %s", firstMessage(text))
+	}
+}
+
+const raceTimeout = time.Minute
+
+// raceOptions keeps a program from waiting for a second before it ends.
+func raceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
+
+// raceBinary builds the tests of the package in this folder, the one that is being tested, with the race
+// detector, once for all its exercises.
+var raceBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp(os.Getenv(supervised), "race")
+	if err != nil {
+		return "", err
+	}
+	raceFolder = dir
+	file := filepath.Join(dir, "race.test.exe")
+	out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file, ".").CombinedOutput()
+	if err != nil {
+		return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s %v", firstLine(string(out)), err)))
+	}
+	return file, nil
+})
+
+// raceFolder is removed at the end of the process.
+var raceFolder string
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+// firstRace returns the first report of the race detector in text.
+func firstRace(text string) string {
+	const rule = "=================="
+	_, report, _ := strings.Cut(text, "WARNING: DATA RACE")
+	report, _, _ = strings.Cut(report, rule)
+	// Where the two goroutines were started is of less use than what they did.
+	report, _, _ = strings.Cut(report, "\nGoroutine ")
+	return report
+}
+
+var messageStart = regexp.MustCompile(`(?m)^    \w+_test\.go:\d+: `)
+
+// firstMessage returns the first message of a failure in what go test has printed, as one line.
+func firstMessage(text string) string {
+	start := messageStart.FindStringIndex(text)
+	if start == nil {
+		return firstLine(text)
+	}
+	message := text[start[1]:]
+	end := len(message)
+	for i, line := range strings.SplitAfter(message, "\n") {
+		if i == 0 {
+			end = len(line)
+			continue
+		}
+		if !strings.HasPrefix(line, "        ") || strings.TrimSpace(line) == "" {
+			break
+		}
+		end += len(line)
+	}
+	return strings.Join(strings.Fields(message[:end]), " ")
+}

@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+)
+
+// A Keyboard is what a client reads its input from, an [io.Reader]. The test types, and
+// never waits for the client.
+type Keyboard struct {
+	t       *T
+	mu      sync.Mutex
+	changed sync.Cond
+	text    []string // typed and not read
+	ended   bool
+	idle    int // calls of Read in a row that returned io.EOF at once
+	counter *counter
+}
+
+var errInputEnded = errors.New("the input has ended")
+
+// Keyboard returns a new keyboard.
+func (t *T) Keyboard() *Keyboard {
+	k := &Keyboard{t: t, counter: t.guard.counter()}
+	k.changed.L = &k.mu
+	t.keyboards = append(t.keyboards, k)
+	return k
+}
+
+// Type types the text, which one Read returns if its buffer is large enough.
+func (k *Keyboard) Type(text string) {
+	k.t.note("typed: " + Show(text))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.text = append(k.text, text)
+	k.changed.Broadcast()
+}
+
+// End ends the input, as Ctrl-D does in a terminal: Read returns io.EOF when it has returned what was typed.
+func (k *Keyboard) End() {
+	k.t.note("the input ends")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	k.changed.Broadcast()
+}
+
+// Read returns what was typed, and waits while there is nothing.
+func (k *Keyboard) Read(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.t.guard.enter(k.counter, true)
+	waited := false
+	for {
+		switch {
+		case len(p) == 0:
+			return 0, nil
+		case len(k.text) > 0:
+			k.idle = 0
+			n := copy(p, k.text[0])
+			if k.text[0] = k.text[0][n:]; k.text[0] == "" {
+				k.text = k.text[1:]
+			}
+			return n, nil
+		case k.ended:
+			k.t.guard.idle(&k.idle, waited, "Read on the input", errInputEnded)
+			return 0, io.EOF
+		}
+		waited = true
+		k.changed.Wait()
+		k.t.guard.enter(k.counter, true)
+	}
+}
+
+// A Screen is what a client prints to, an [io.Writer] that never fails.
+type Screen struct {
+	t    *T
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Screen returns a new screen.
+func (t *T) Screen() *Screen { return &Screen{t: t} }
+
+// Write prints p.
+func (s *Screen) Write(p []byte) (int, error) {
+	s.t.guard.enter(nil, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(p) > 0 {
+		s.t.note("prints: " + Show(string(p)))
+	}
+	return s.text.Write(p)
+}
+
+// Text waits until the client has come to rest, and returns all that it has printed so far.
+func (s *Screen) Text() string {
+	s.t.Helper()
+	s.t.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// Shows waits until the screen contains the text, and reports whether it does.
+func (s *Screen) Shows(text string) bool {
+	s.t.Helper()
+	return s.t.Until(func() bool { return strings.Contains(s.Text(), text) })
+}
+
+// note adds something that happens at the client's side of the newest connection to its picture.
+func (t *T) note(words string) {
+	if len(t.conns) > 0 {
+		t.conns[len(t.conns)-1].link.picture.Note(Client, words)
+	}
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+// start has run talk to a server, which is the test, with a keyboard and a screen.
+func start(t *wire.T) (keyboard *wire.Keyboard, screen *wire.Screen, server *wire.Peer, running *wire.Task) {
+	server, conn := t.Server()
+	keyboard, screen = t.Keyboard(), t.Screen()
+	return keyboard, screen, server, t.Call(func() error { return run(conn, keyboard, screen) })
+}
+
+func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives")
+	wire.Test(e, func(t *wire.T) {
+		keyboard, screen, server, running := start(t)
+
+		server.Send("welcome")
+		require.Truef(t, screen.Shows("welcome"), "the server has said something before anything was typed, and it is not on the screen; as for run, %s. A client that "+
+			"waits for the keyboard and for the server in turns hears the server only when it is its turn", running)
+
+		keyboard.Type("hello\r\n")
+		message := server.Receive()
+		require.Equalf(t, "hello", message, "%q was typed, and %s was sent; as for run, %s", "hello\r\n", wire.Show(message), running)
+		server.Send("hel")
+		require.True(t, screen.Shows("hel"), "the first part of an answer, \"hel\", has arrived, and is not on the screen")
+		server.Send("lo, you")
+		require.True(t, screen.Shows("lo, you"), "an answer came in two parts, and the second one is not on the screen: the client waits for the keyboard, and shows it with the answer to the "+
+			"next line, which from then on is always one behind")
+
+		keyboard.Type("one\ntwo\n")
+		messages := server.Receive()
+		require.Equalf(t, "onetwo", messages, "two lines were typed, nothing was answered yet, and %s was sent: a line is sent when it is typed", wire.Show(messages))
+		server.Send("1", "2")
+		require.True(t, screen.Shows("1") && screen.Shows("2"), "two answers came together, and not both are on the screen")
+
+		long := strings.Repeat("0123456789", 60)
+		server.Send(long)
+		require.Truef(t, t.Until(func() bool { return strings.Contains(withoutLineEnds(screen.Text()), long) }), "an answer of %d bytes came, and not all of it is on the screen: what "+
+			"does not fit into the buffer stays in the connection, for the next Read", len(long))
+		require.Equal(t, "welcomehello, you12"+long, withoutLineEnds(screen.Text()), "the screen shows something that the server has not sent, or shows it twice")
+		require.False(t, running.Returned(), "nothing has ended, and run has returned")
+	})
+}
+
+// withoutLineEnds returns what was printed in one line: where a line ends is for the client to say.
+func withoutLineEnds(text string) string {
+	return strings.NewReplacer("\n", "", "\r", "").Replace(text)
+}
+
+func Test14_GoesOnAfterAnEmptyLine(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#14-go-on-after-an-empty-line")
+	wire.Test(e, func(t *wire.T) {
+		keyboard, screen, server, running := start(t)
+
+		keyboard.Type("\n")
+		keyboard.Type("\r\n")
+		keyboard.Type("hello\n")
+		message := server.Receive()
+
+		require.Equalf(t, "hello", message, "two empty lines were typed, then %q, and %s was sent; as for run, %s. An empty line is no byte on the wire, so there is "+
+			"no answer to wait for", "hello", wire.Show(message), running)
+		server.Send("hello")
+		require.True(t, screen.Shows("hello"), "two empty lines were typed, then a word, and the answer to it is not on the screen")
+	})
+}
+
+func Test15_SendsTheLastLine(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#15-send-the-last-line")
+	wire.Test(e, func(t *wire.T) {
+		keyboard, screen, server, running := start(t)
+
+		keyboard.Type("one\ntwo") // as a file may end
+		keyboard.End()
+		messages := server.Receive()
+
+		require.Equalf(t, "onetwo", messages, "the input was %q, and %s was sent; as for run, %s. ReadString returns the last line together with io.EOF", "one\ntwo",
+			wire.Show(messages), running)
+		require.True(t, server.Ended(), "the input has ended, and the server does not learn of it: it waits for more, and so does whoever waits for the server. CloseWrite ends the "+
+			"client's half of the connection")
+		require.False(t, running.Returned(), "the input has ended, the server has not answered yet, and run has returned: nobody is there to print its answers")
+		require.False(t, server.Closed(), "the input has ended, the server has not answered yet, and the client has closed the whole connection, not only its own half")
+
+		server.Send("1")
+		time.Sleep(time.Minute)
+		server.Send("2")
+		server.Close()
+		require.True(t, running.Returned(), "the server has sent its answers and closed the connection, and run has not returned")
+		require.Equalf(t, "12", withoutLineEnds(screen.Text()), "the input has ended, and the answers came after that, one of them a minute later: on the screen is %s", wire.Show(screen.Text()))
+		require.NoErrorf(t, running.Err(), "the input has ended, all answers have been printed, and %s: that is how it should end", strings.Replace(running.String(), "it has", "run has", 1))
+		require.True(t, server.Closed(), "run has returned, and its connection is still open")
+	})
+	wire.Test(e, func(t *wire.T) {
+		keyboard, _, server, running := start(t)
+		keyboard.End() // with no line at all
+		require.Truef(t, server.Ended(), "the input has ended before anything was typed, and the server does not learn of it; as for run, %s", running)
+		require.Empty(t, server.Receive(), "the input has ended before anything was typed, and something was sent")
+		server.Close()
+		require.True(t, running.Returned(), "the input has ended before anything was typed, the server has closed the connection, and run has not returned")
+	})
+}
+
+func Test16_NoticesThatTheServerHasGone(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#16-notice-that-the-server-has-gone")
+	for _, gone := range []struct {
+		words string
+		leave func(server *wire.Peer)
+	}{
+		{"closed the connection", (*wire.Peer).Close},
+		{"reset the connection", (*wire.Peer).Reset},
+	} {
+		wire.Test(e, func(t *wire.T) {
+			keyboard, screen, server, running := start(t)
+			keyboard.Type("hello\n")
+			server.Receive()
+			server.Send("hello")
+			require.Truef(t, screen.Shows("hello"), "the server has answered, and the answer is not on the screen; as for run, %s", running)
+
+			gone.leave(server)
+
+			require.Truef(t, running.Returned(), "the server has %s, nothing is typed, and run has not returned: it waits for the keyboard, and would notice with the next line. "+
+				"Somebody must read from the connection meanwhile", gone.words)
+			require.Errorf(t, running.Err(), "the server has %s while the client wanted to go on, and run has returned nil: its caller takes that for a good end", gone.words)
+			require.Truef(t, server.Closed(), "the server has %s, run has returned, and the client's end is still open", gone.words)
+		})
+	}
+
+	listener := program.ListenAnywhere(e)
+	client := program.Start(e, "-addr", listener.Addr())
+	server := listener.Accept(client)
+	server.Close()
+	require.True(e, client.Ended(), "the server has closed the connection, nothing is typed, and a second later the program is still running")
+	require.Equalf(e, 1, client.ExitStatus(), "the server has closed the connection, and as for the client, %s. Whatever has started the program knows by a status other than 0 that "+
+		"it has failed; asked for is 1", client)
+	require.NotEmpty(e, client.Stderr(), "the server has closed the connection, and the program has printed nothing to its standard error, which is where it says what went wrong")
+}
+
+func Test17_QuitsOnQ(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#17-quit-on-q")
+	for _, line := range []string{"q\n", "Q\r\n", "q"} {
+		wire.Test(e, func(t *wire.T) {
+			keyboard, _, server, running := start(t)
+			keyboard.Type("quiz\n")
+			message := server.Receive()
+			require.Equalf(t, "quiz", message, "%q was typed, which only begins with q, and %s was sent; as for run, %s", "quiz\n", wire.Show(message), running)
+
+			keyboard.Type(line)
+			if line == "q" {
+				keyboard.End()
+			}
+
+			require.Truef(t, running.Returned(), "%q was typed, and run has not returned: whoever wants to go does not wait for a server that does not answer", line)
+			require.NoErrorf(t, running.Err(), "%q was typed, and run has returned an error: that is how it should end", line)
+			require.Emptyf(t, server.Receive(), "%q was typed, and something was sent to the server: it is a word to the client itself", line)
+			require.Truef(t, server.Closed(), "%q was typed, run has returned, and the connection is still open: the server cannot know that the client has gone", line)
+		})
+	}
+}
+
+func Test18_SaysSoWhenNobodyIsListening(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#18-say-so-when-nobody-is-listening")
+
+	client := program.Start(e) // at the document's address, where nobody listens
+
+	require.True(e, client.Ended(), "nobody listens on port 20000, so Dial has failed, and a second later the client is still running")
+	require.Equalf(e, 1, client.ExitStatus(), "nobody listens on port 20000, and as for the client, %s. Whatever has started the program knows by a status other than 0 that it has failed; "+
+		"asked for is 1", client)
+	require.NotEmpty(e, client.Stderr(), "nobody listens on port 20000, and the client has printed nothing to its standard error, which is where a program says what is wrong")
+	require.Empty(e, client.Stdout(), "nobody listens on port 20000, and the client has said so on its standard output: whoever writes that into a file finds the error there, among the answers")
+}

@@ -1,0 +1,603 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+// serve has s serve a new listener, as a program's main would.
+func serve(t *wire.T, s *Server) (ln *wire.Listener, serving *wire.Task) {
+	ln = t.Listen()
+	return ln, t.Call(func() error { return s.Serve(ln) })
+}
+
+func Test01_ServesAnyListener(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#1-serve-any-listener")
+	wire.Test(e, func(t *wire.T) {
+		var log bytes.Buffer
+		s := &Server{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		ln, serving := serve(t, s)
+
+		for _, message := range []string{"I am one", "I am two"} { // and both stay
+			client := ln.Dial()
+			client.Send(message)
+			answer := client.Receive()
+
+			require.Zerof(t, ln.Waiting(), "a client has connected to the listener that Serve was given, and nobody has accepted it; as for Serve, %s", serving)
+			require.NotEmptyf(t, answer, "a client of the listener that Serve was given has sent %q, and got no answer; as for Serve, %s", message, serving)
+			require.Equalf(t, message, answer, "%q went in and %s came back: an echo is the same bytes", message, wire.Show(answer))
+			require.Falsef(t, serving.Returned(), "a client is connected, and Serve has returned: whoever calls Serve takes that for the end of the server. It "+
+				"goes on until Shutdown is called")
+
+			require.Containsf(t, log.String(), message, "the client sent %q, and Log was told nothing of it", message)
+			for line := range strings.Lines(log.String()) {
+				require.Truef(t, !strings.Contains(line, message) || strings.Contains(line, "level=DEBUG"), "the client sent %q, and Log was told so at "+
+					"another level than debug, where it cannot be left out: %s", message, line)
+			}
+		}
+	})
+}
+
+func Test02_KeepsClientsApart(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#2-keep-clients-apart")
+	wire.Test(e, func(t *wire.T) {
+		ln, serving := serve(t, &Server{})
+		const many = 100
+		var clients []*wire.Peer
+		for range many {
+			client := ln.Dial()
+			client.Hold(0) // it does not take its answer yet
+			clients = append(clients, client)
+		}
+		for i, client := range clients {
+			client.Send(fmt.Sprintf("I am client %03d", i+1))
+		}
+
+		for i, client := range clients {
+			client.Hold(wire.NoLimit)
+			own := fmt.Sprintf("I am client %03d", i+1)
+			answer := client.Receive()
+
+			require.NotEmptyf(t, answer, "%d clients are connected, each has sent a message, and client %d got no answer; as for Serve, %s. Without MaxClients "+
+				"there is no limit", many, i+1, serving)
+			require.Equalf(t, own, answer, "client %d sent %q and got %s: what belongs to another client. While one goroutine waits in Write, another one has "+
+				"changed what it writes: a buffer or a variable that all clients share", i+1, own, wire.Show(answer))
+			require.Emptyf(t, client.Receive(), "client %d got its answer, and then something that it had not asked for", i+1)
+		}
+	})
+	e.AgainUnderRace()
+}
+
+func Test03_CountsItsClients(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#3-count-its-clients")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		require.Zerof(t, s.Clients(), "nobody has connected yet, and Clients returns %d", s.Clients())
+		ln, _ := serve(t, s)
+		clients := []*wire.Peer{ln.Dial(), ln.Dial(), ln.Dial(), ln.Dial()}
+		s.Clients() // anybody may ask, at any moment
+
+		is := func(n int) bool { return t.Until(func() bool { return s.Clients() == n }) }
+		require.Truef(t, is(4), "4 clients are being served, and Clients returns %d", s.Clients())
+		clients[0].Close()
+		clients[1].Reset()
+		require.Truef(t, is(2), "4 clients came, one has closed its connection and one has reset it, and Clients returns %d: whoever has left is not "+
+			"being served", s.Clients())
+		clients[2].CloseWrite()
+		require.Truef(t, is(1), "of 4 clients 3 have left, the last one by sending no more, and Clients returns %d", s.Clients())
+		ln.Dial()
+		require.Truef(t, is(2), "of 4 clients 3 have left, and a fifth one has come: Clients returns %d", s.Clients())
+	})
+	e.AgainUnderRace()
+}
+
+func Test04_RidesOutAcceptErrors(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#4-ride-out-accept-errors")
+	wire.Test(e, func(t *wire.T) {
+		ln := t.Listen()
+		for range 10 {
+			ln.Fail(syscall.EMFILE)
+		}
+		client := ln.Dial()
+		client.Send("hello")
+		serving := t.Call(func() error { return (&Server{}).Serve(ln) })
+
+		time.Sleep(time.Minute)
+		t.Wait()
+		require.Falsef(t, serving.Returned(), "Accept has failed, with %q, and that was the end of the server; as for Serve, %s. This error passes: a descriptor is free "+
+			"again as soon as one client leaves", syscall.EMFILE.Error(), serving)
+		var pauses []time.Duration
+		for i, call := range ln.Calls()[1:] {
+			pauses = append(pauses, call.Sub(ln.Calls()[i]))
+		}
+		want := []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000}
+		for i := range want {
+			want[i] *= time.Millisecond
+			require.Greaterf(t, len(pauses), i, "Accept has failed %d times, and was not called again within a minute", i+1)
+			require.Equalf(t, want[i], pauses[i], "Accept has failed %d times in a row, and was called again after %v: asked for are pauses of 5 ms, "+
+				"10 ms, 20 ms and so on, each twice the one before, up to 1 s", i+1, pauses[i])
+		}
+		require.Equal(t, []string{"hello"}, client.Arrived(), "Accept works again, and a client that had waited is not served")
+
+		fails := time.Now()
+		ln.Fail(syscall.ENFILE)
+		next := ln.Dial()
+		next.Send("hello")
+		require.Equal(t, "hello", next.Receive(), "Accept has failed again, and works again, and a client that had waited is not served")
+		calls := ln.Calls()
+		pause := calls[len(calls)-2].Sub(fails)
+		require.Equalf(t, 5*time.Millisecond, pause, "Accept has worked, and then failed once more: it was called again after %v. After a success the "+
+			"pauses begin at 5 ms again", pause)
+
+		ln.Close()
+		require.Truef(t, serving.Returned(), "somebody has closed the listener, which is final, and Serve has not returned: Accept fails with net.ErrClosed, "+
+			"now and for ever")
+	})
+}
+
+func Test05_LimitsItsClients(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#5-limit-its-clients")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{MaxClients: 2}
+		ln, serving := serve(t, s)
+		var clients []*wire.Peer
+		for range 4 {
+			client := ln.Dial()
+			client.Send("hello")
+			clients = append(clients, client)
+		}
+		for i, client := range clients[:2] {
+			answer := client.Receive()
+			require.Equalf(t, "hello", answer, "MaxClients is 2, and client %d got %s for an answer; as for Serve, %s", i+1, wire.Show(answer), serving)
+		}
+		require.Equalf(t, 2, ln.Waiting(), "MaxClients is 2, and 4 have connected: %d were accepted. Whoever cannot be served yet is not accepted, so that "+
+			"it waits in the kernel and costs the server nothing: a place first, then Accept", 4-ln.Waiting())
+		require.Equalf(t, 2, s.Clients(), "MaxClients is 2, and Clients returns %d", s.Clients())
+	})
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{MaxClients: 1})
+		leaver := ln.Dial()
+		for _, way := range []struct {
+			words string
+			leave func(client *wire.Peer)
+		}{
+			{"closed its connection", (*wire.Peer).Close},
+			{"promised to send no more", (*wire.Peer).CloseWrite},
+			{"reset its connection", (*wire.Peer).Reset},
+			{"sent something and reset its connection, so that Write fails", func(client *wire.Peer) {
+				client.Hold(0)
+				client.Send("hello")
+				t.Wait()
+				client.Reset()
+			}},
+			{"left, and Accept failed three times", func(client *wire.Peer) {
+				client.Close()
+				t.Wait()
+				ln.Fail(syscall.EMFILE, syscall.EMFILE, syscall.EMFILE)
+			}},
+		} {
+			leaver.Send("hello")
+			answer := leaver.Receive()
+			require.Equalf(t, "hello", answer, "MaxClients is 1, and the only client got %s for an answer", wire.Show(answer))
+			next := ln.Dial()
+
+			way.leave(leaver)
+			next.Send("hello")
+			answer = next.Receive()
+
+			require.Equalf(t, "hello", answer, "MaxClients is 1, the only client has %s, and the next one is still not served: a place that is taken must be "+
+				"given back, whatever happens", way.words)
+			leaver = next
+		}
+	})
+}
+
+func Test06_LetsGoOfSilentClients(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#6-let-go-of-silent-clients")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Minute, MaxClients: 2}
+		ln, _ := serve(t, s)
+		silent, talker := ln.Dial(), ln.Dial()
+		begin := time.Now()
+		for i := range 7 {
+			talker.Send("still here")
+			answer := talker.Receive()
+			require.Equalf(t, "still here", answer, "IdleTimeout is a minute, and a client that sends something every 25 s got %s after %v: it is not idle. A deadline is "+
+				"a moment, not a duration, and has to be moved forward for each Read", wire.Show(answer), time.Since(begin).Round(time.Second))
+			if i == 2 { // after 50 s
+				require.False(t, silent.Ended(), "IdleTimeout is a minute, and a client that has sent nothing was let go before that")
+			}
+			time.Sleep(25 * time.Second)
+		}
+		require.True(t, silent.Closed(), "IdleTimeout is a minute, and a client that has never sent anything is still connected after three: Read waits for ever, "+
+			"unless the connection has a deadline")
+		require.False(t, talker.Ended(), "IdleTimeout is a minute, and a client that was silent for half of one was let go")
+		time.Sleep(time.Minute)
+		require.True(t, talker.Closed(), "IdleTimeout is a minute, and a client that has sent something before, and nothing for that long, is still connected")
+		require.Zerof(t, s.Clients(), "both clients were let go, and Clients returns %d", s.Clients())
+		next := ln.Dial()
+		next.Send("hello")
+		require.Equal(t, "hello", next.Receive(), "MaxClients is 2, two clients were let go because they were silent, and the next one is not served")
+	})
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{})
+		client := ln.Dial()
+		time.Sleep(24 * time.Hour)
+		client.Send("good morning")
+		answer := client.Receive()
+		require.Equalf(t, "good morning", answer, "IdleTimeout is 0, which means never, and a client that was silent for a day got %s for an answer", wire.Show(answer))
+	})
+}
+
+func Test07_LetsGoOfClientsThatNeverRead(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#7-let-go-of-clients-that-never-read")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{WriteTimeout: time.Minute, MaxClients: 2}
+		ln, _ := serve(t, s)
+		greedy := ln.Dial()
+		greedy.Hold(0) // it sends, and takes nothing
+		greedy.Send("hello")
+		t.Wait()
+
+		slow := ln.Dial()
+		begin := time.Now()
+		for i := range 7 {
+			slow.Hold(0)
+			slow.Send("take your time")
+			time.Sleep(25 * time.Second)
+			slow.Hold(wire.NoLimit)
+			answer := slow.Receive()
+			require.NotEmptyf(t, answer, "one client takes nothing, and another one gets no answer after %v: nobody must wait for somebody else's Write",
+				time.Since(begin).Round(time.Second))
+			require.Equalf(t, "take your time", answer, "WriteTimeout is a minute, and a client that takes each answer after 25 s got %s", wire.Show(answer))
+			if i == 1 { // after 50 s
+				require.False(t, greedy.Closed(), "WriteTimeout is a minute, and a client that takes nothing was let go before that")
+			}
+		}
+		require.True(t, greedy.Closed(), "WriteTimeout is a minute, and a client that has taken nothing for three is still connected: Write waits for ever, unless the "+
+			"connection has a deadline for it")
+		require.Truef(t, t.Until(func() bool { return s.Clients() == 1 }), "one of two clients was let go, and Clients returns %d", s.Clients())
+		next := ln.Dial()
+		next.Send("hello")
+		require.Equal(t, "hello", next.Receive(), "MaxClients is 2, one of two clients was let go because it took nothing, and the next one is not served")
+	})
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{})
+		client := ln.Dial()
+		client.Hold(0)
+		client.Send("good morning")
+		time.Sleep(24 * time.Hour)
+		client.Hold(wire.NoLimit)
+		answer := client.Receive()
+		require.Equalf(t, "good morning", answer, "WriteTimeout is 0, which means never, and a client that took its answer after a day got %s", wire.Show(answer))
+	})
+}
+
+func Test08_StopsGently(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#8-stop-gently")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Hour}
+		ln, serving := serve(t, s)
+		fresh, idle, busy := ln.Dial(), ln.Dial(), ln.Dial()
+		idle.Send("hello")
+		require.Equal(t, "hello", idle.Receive(), "a client is connected, and not served")
+		busy.Hold(0)
+		busy.Send("my last question")
+		t.Wait() // the server has read it, and waits in Write
+
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+
+		require.True(t, idle.Ended(), "Shutdown was called, and a client that the server only waits for is still connected: a listener that is closed does not "+
+			"touch the connections that it has accepted, and Read goes on waiting")
+		require.True(t, fresh.Ended(), "Shutdown was called, and a client that has not sent anything yet is still connected")
+		require.True(t, ln.Closed(), "Shutdown was called, and the listener is still open: clients go on coming")
+		require.True(t, serving.Returned(), "Shutdown was called, and Serve has not returned")
+		require.Error(t, ErrServerClosed, "ErrServerClosed is nil: then nobody can tell it from success")
+		require.ErrorIsf(t, serving.Err(), ErrServerClosed, "Shutdown was called, and Serve has not returned ErrServerClosed, by which its caller knows that all is well: %s", serving)
+		require.Falsef(t, stopping.Returned(), "Shutdown has returned while a message is being answered: %s. Whoever ends the program now cuts that answer", stopping)
+
+		busy.Hold(wire.NoLimit)
+		answer := busy.Receive()
+
+		require.Equalf(t, "my last question", answer, "a message was being answered when Shutdown was called, and its sender got %s: Shutdown is to wait for the "+
+			"answers that were begun", wire.Show(answer))
+		require.True(t, busy.Ended(), "Shutdown was called, and a client that has got its last answer is still connected: the server waits for its next message")
+		require.True(t, stopping.Returned(), "the last client has left, and Shutdown has not returned")
+		require.NoErrorf(t, stopping.Err(), "the last client has left, and Shutdown has not returned nil: %s", stopping)
+		require.Zerof(t, s.Clients(), "Shutdown has returned nil, and Clients returns %d", s.Clients())
+	})
+}
+
+func Test09_StopsInTheEnd(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#9-stop-in-the-end")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		ln, serving := serve(t, s)
+		stubborn := ln.Dial()
+		stubborn.Hold(0) // it never takes its answer
+		stubborn.Send("hello")
+		t.Wait()
+		require.Equalf(t, 1, s.Clients(), "a client is connected, and Clients returns %d", s.Clients())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+
+		stopping := t.Call(func() error { return s.Shutdown(ctx) })
+		time.Sleep(55 * time.Second)
+
+		require.Falsef(t, stopping.Returned(), "Shutdown has a minute, a client has not got its answer yet, and it has returned before that: %s", stopping)
+		require.False(t, stubborn.Closed(), "Shutdown has a minute, and a client whose message was being answered was let go before that")
+		time.Sleep(4 * time.Second)
+		require.True(t, stopping.Returned(), "ctx is done, and Shutdown has not returned: one client that does not take its answer holds up the end of the program")
+		require.ErrorIsf(t, stopping.Err(), context.DeadlineExceeded, "ctx was done before the last client had left, and Shutdown has not returned ctx's error: %s", stopping)
+		require.True(t, stubborn.Closed(), "ctx is done, Shutdown has returned, and the connection of the client that is left is still open")
+		require.Truef(t, serving.Returned(), "Shutdown has returned, and Serve has not")
+		require.Truef(t, t.Until(func() bool { return t.Goroutines() == 0 }), "Shutdown and Serve have returned, all connections are closed, and goroutines are left: %d", t.Goroutines())
+		require.Zerof(t, s.Clients(), "nobody is served any more, and Clients returns %d", s.Clients())
+	})
+}
+
+func Test10_StopsAtAnyMoment(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#10-stop-at-any-moment")
+	const returns = "Shutdown was called %s, and has not returned: nobody is served that it could wait for"
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+		require.Truef(t, stopping.Returned(), returns, "before Serve")
+
+		ln, serving := serve(t, s)
+
+		require.True(t, serving.Returned(), "Shutdown was called before Serve, and Serve serves: whoever stops a program while it is just starting waits for ever")
+		require.Errorf(t, serving.Err(), "Shutdown was called before Serve, and Serve has not returned ErrServerClosed: %s", serving)
+		require.ErrorIsf(t, serving.Err(), ErrServerClosed, "Shutdown was called before Serve, and Serve has not returned ErrServerClosed: %s", serving)
+		require.True(t, ln.Closed(), "Shutdown was called before Serve, and the listener that Serve was given is still open: clients connect, and nobody is there")
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		ln, _ := serve(t, s)
+		busy := ln.Dial()
+		busy.Hold(0)
+		busy.Send("hello")
+		t.Wait()
+
+		one := t.Call(func() error { return s.Shutdown(context.Background()) })
+		two := t.Call(func() error { return s.Shutdown(context.Background()) })
+
+		require.False(t, one.Returned() || two.Returned(), "Shutdown was called by two goroutines at once, and one of the calls has returned while a message is being answered")
+		busy.Hold(wire.NoLimit)
+		require.Equal(t, "hello", busy.Receive(), "Shutdown was called by two goroutines at once, and an answer that had been begun was cut")
+		require.True(t, one.Returned() && two.Returned(), "Shutdown was called by two goroutines at once, the last client has left, and one of the calls has not returned")
+		require.NoErrorf(t, one.Err(), "Shutdown was called by two goroutines at once, the last client has left, and one of the calls has not returned nil: %s", one)
+		require.NoErrorf(t, two.Err(), "Shutdown was called by two goroutines at once, the last client has left, and one of the calls has not returned nil: %s", two)
+
+		again := t.Call(func() error { return s.Shutdown(context.Background()) })
+		require.Truef(t, again.Returned(), returns, "once more, after the end")
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Hour}
+		ln := t.Listen()
+		var stopping *wire.Task
+		ln.OnAccept(func() {
+			stopping = t.Call(func() error { return s.Shutdown(context.Background()) })
+			time.Sleep(10 * time.Millisecond) // Shutdown does what it can, and only then Accept returns the client
+		})
+		client := ln.Dial()
+		serving := t.Call(func() error { return s.Serve(ln) })
+
+		require.True(t, client.Ended(), "Shutdown was called while a client was just being accepted, and that client is still connected: Shutdown did not know of it yet, and "+
+			"Serve did not look again")
+		require.True(t, serving.Returned(), "Shutdown was called while a client was just being accepted, and Serve has not returned")
+		require.True(t, stopping.Returned(), "Shutdown was called while a client was just being accepted, and has not returned")
+		require.Truef(t, t.Until(func() bool { return t.Goroutines() == 0 }), "Shutdown was called while a client was just being accepted, everything has returned, "+
+			"and goroutines are left: %d", t.Goroutines())
+		require.Zerof(t, s.Clients(), "Shutdown was called while a client was just being accepted, and Clients returns %d now", s.Clients())
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{MaxClients: 1}
+		ln, serving := serve(t, s)
+		inside, outside := ln.Dial(), ln.Dial()
+		t.Wait()
+
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+
+		require.True(t, stopping.Returned(), "Shutdown was called while all places were taken, by a client that the server waits for, and has not returned")
+		require.True(t, serving.Returned(), "Shutdown was called while all places were taken, and Serve has not returned: it waits for a place, and not for the end")
+		require.True(t, inside.Ended() && outside.Ended(), "Shutdown was called while all places were taken, and a client is still connected")
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		ln, serving := serve(t, s)
+		for range 10 {
+			ln.Fail(syscall.EMFILE)
+		}
+		time.Sleep(800 * time.Millisecond) // the pause of 640 ms has begun, the eighth
+
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+
+		require.Truef(t, stopping.Returned(), returns, "in the pause after an Accept that failed")
+		require.True(t, serving.Returned(), "Shutdown was called in the pause after an Accept that failed, and a second later Serve has not returned")
+		require.ErrorIsf(t, serving.Err(), ErrServerClosed, "Shutdown was called in the pause after an Accept that failed, and Serve has not returned ErrServerClosed: %s", serving)
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		ln, serving := serve(t, s)
+		var clients []*wire.Peer
+		for range 10 {
+			client := ln.Dial()
+			client.Send("hello")
+			clients = append(clients, client)
+		}
+
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) }) // while they come
+
+		for i, client := range clients {
+			require.Truef(t, client.Ended(), "Shutdown was called while 10 clients came, and client %d is still connected", i+1)
+		}
+		require.True(t, stopping.Returned() && serving.Returned(), "Shutdown was called while 10 clients came, all have left, and it, or Serve, has not returned")
+	})
+	e.AgainUnderRace()
+}
+
+func Test11_RunsAsAProgram(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#11-run-as-a-program")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(e, err)
+	defer taken.Close()
+	server := program.Start(e, "-addr", taken.Addr().String())
+	require.True(e, server.Ended(), "the program was started with -addr and an address that is taken, and a second later it is still running: either it does not listen where "+
+		"it was told to, or it does not end when it cannot")
+	require.Equalf(e, 1, server.ExitStatus(), "the port is taken, and %s. A script, or whatever else has started the program, knows by a status other than 0 that it "+
+		"has failed; asked for is 1", server)
+	require.NotEmpty(e, server.Stderr(), "the port is taken, and the program has printed nothing to its standard error, which is where it says what is wrong with itself")
+	server.Stop()
+
+	server = program.Start(e, "-quiet")
+	client := server.Dial()
+	client.Send("not for all to see")
+	answer := client.Receive(18)
+	require.Equalf(e, "not for all to see", answer, "the program was started with -quiet, a client sent %q, and %s came back", "not for all to see", wire.Show(answer))
+	require.NotContains(e, server.Output(), "not for all to see", "the program was started with -quiet, and shows the messages all the same")
+	server.Stop()
+
+	server = program.Start(e)
+	client = server.Dial()
+	client.Send("show me this")
+	answer = client.Receive(12)
+	require.Equalf(e, "show me this", answer, "a client sent %q and %s came back", "show me this", wire.Show(answer))
+	require.True(e, server.Says() && strings.Contains(server.Output(), "show me this"), "the program was started without -quiet, and does not show the message that it has received")
+	if !server.Interrupt() {
+		e.Skip("green so far; this system cannot send Ctrl-C to another program, so the end is for you to try")
+	}
+	require.True(e, server.Ended(), "Ctrl-C was typed, an idle client is connected, and a second later the program is still running")
+	require.Equalf(e, 0, server.ExitStatus(), "Ctrl-C was typed, and as for the program, %s. Stopped gently, it ends with exit status 0", server)
+	rest, ended := client.Rest()
+	require.Truef(e, ended && rest == "", "Ctrl-C was typed, the program has ended, and the client got %s instead of the end of the connection", wire.Show(rest))
+}
+
+// A ledger is a listener that knows how many of its connections are open.
+type ledger struct {
+	net.Listener
+	open atomic.Int64
+}
+
+func (l *ledger) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.open.Add(1)
+	return &entry{Conn: conn, l: l}, nil
+}
+
+type entry struct {
+	net.Conn
+	l    *ledger
+	once sync.Once
+}
+
+func (e *entry) Close() error {
+	e.once.Do(func() { e.l.open.Add(-1) })
+	return e.Conn.Close()
+}
+
+func Test12_StandsAThousandClients(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#12-stand-a-thousand-clients")
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(e, err)
+	ln := &ledger{Listener: tcp}
+	s := &Server{Log: slog.New(slog.DiscardHandler)}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	defer tcp.Close()
+
+	const many = 1000
+	begin := time.Now()
+	clients := make([]net.Conn, many)
+	for i := range clients {
+		clients[i], err = net.Dial("tcp", tcp.Addr().String())
+		require.NoErrorf(e, err, "%d clients are connected, and the next one cannot connect: %v", i, err)
+		defer clients[i].Close()
+		clients[i].SetDeadline(begin.Add(10 * time.Second))
+		if i == 0 {
+			clients[i].SetDeadline(begin.Add(time.Second))
+			require.NoError(e, talk(clients[i], i), "a client is connected, and not served")
+		}
+	}
+	results := make(chan error)
+	for i, client := range clients {
+		go func() {
+			for range 10 {
+				if err := talk(client, i); err != nil {
+					results <- err
+					return
+				}
+			}
+			client.(*net.TCPConn).CloseWrite()
+			if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
+				results <- fmt.Errorf("it has sent its last message, and got %s and the error %v instead of the end of the connection", wire.Show(string(rest)), err)
+				return
+			}
+			results <- nil
+		}()
+	}
+	var problem error
+	for range clients {
+		if err := <-results; err != nil && problem == nil {
+			problem = err
+			for _, client := range clients {
+				client.SetDeadline(time.Now())
+			}
+		}
+	}
+	require.NoErrorf(e, problem, "%d clients are connected at the same time, and this happened to one of them: %v", many, problem)
+	for s.Clients() > 0 && time.Since(begin) < 15*time.Second {
+		time.Sleep(time.Millisecond)
+	}
+	require.Zerof(e, s.Clients(), "%d clients came and left, and Clients returns %d", many, s.Clients())
+	require.Zerof(e, ln.open.Load(), "%d clients came and left, and %d of their connections are still open", many, ln.open.Load())
+
+	ctx, cancel := context.WithTimeout(e.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(e, s.Shutdown(ctx), "all clients have left, and Shutdown has not returned nil")
+	require.ErrorIs(e, <-served, ErrServerClosed, "Shutdown has returned, and Serve has not returned ErrServerClosed")
+	e.AgainUnderRace()
+}
+
+// talk sends a message of client number i, and says what is wrong with the answer.
+func talk(client net.Conn, i int) error {
+	message := fmt.Sprintf("I am client %04d", i+1)
+	if _, err := io.WriteString(client, message); err != nil {
+		return fmt.Errorf("it could not send: %w", err)
+	}
+	answer := make([]byte, len(message))
+	n, err := io.ReadFull(client, answer)
+	if err != nil {
+		return fmt.Errorf("it sent %q, got %s, and then: %w", message, wire.Show(string(answer[:n])), err)
+	}
+	if string(answer) != message {
+		return fmt.Errorf("it sent %q and got %q", message, answer)
+	}
+	return nil
+}
