@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ type T struct {
 	guard     *guard
 	tasks     []*Task
 	conns     []*Conn // the ends that the code under test has
+	lent      []*Conn // those of them that it is not to close
 	used      *Conn   // the one of them that the test had to do with last
 	listeners []*Listener
 	keyboards []*Keyboard
@@ -102,6 +104,14 @@ func watch(done <-chan any, g *guard) (blocked, ended bool) {
 func (t *T) Client() (client *Peer, conn *Conn) {
 	test, conn := newPipe(t.clientName(), serverName, t.guard)
 	return t.add(test, conn), conn
+}
+
+// Lend is Client for code that uses conn and does not own it: to close it is for others, and
+// the picture does not say that it is open.
+func (t *T) Lend() (client *Peer, conn *Conn) {
+	client, conn = t.Client()
+	t.lent = append(t.lent, conn)
+	return client, conn
 }
 
 // Server returns both ends of a new connection for code that is a client: the
@@ -283,9 +293,10 @@ func (t *T) states(c *Conn) []string {
 		return nil
 	}
 	var states []string
+	lent := slices.Contains(t.lent, c)
 	switch {
 	case t.guard.first() != "":
-	case t.idle() && len(t.tasks) > 0:
+	case t.idle() && len(t.tasks) > 0 && !lent:
 		states = append(states, "returned")
 	case c.writing > 0:
 		states = append(states, "waits in Write")
@@ -295,7 +306,7 @@ func (t *T) states(c *Conn) []string {
 	if c.in.size > 0 {
 		states = append(states, count(c.in.size, "byte")+" unread")
 	}
-	if c.in.ended || t.idle() {
+	if (c.in.ended || t.idle()) && !lent {
 		states = append(states, "has not closed")
 	}
 	return states

@@ -1,0 +1,70 @@
+// Package frame keeps messages whole on a connection. Each message goes as a frame:
+// the number of its bytes, in four bytes, and then these bytes, the payload:
+//
+//	00 00 00 05  h  e  l  l  o
+//
+// The chapter to read beside it is docs/4-framing.md.
+package frame
+
+import (
+	"errors"
+	"io"
+)
+
+// HeaderSize is the number of bytes before the payload.
+const HeaderSize = 4
+
+// ErrTooLarge says that a payload is larger than the limit.
+var ErrTooLarge = errors.New("frame: payload larger than the limit")
+
+// A Reader takes frames from a stream of bytes.
+type Reader struct {
+}
+
+// NewReader returns a Reader that takes frames from r whose payload has at most
+// limit bytes.
+func NewReader(r io.Reader, limit int) *Reader {
+	return &Reader{}
+}
+
+// ReadFrame returns the payload of the next frame. It is valid until the next call.
+//
+// TODO exercise 6: Read a frame however it is cut
+// TODO exercise 7: Keep apart what arrives together
+// TODO exercise 8: Take an empty frame for a message
+// TODO exercise 9: Tell a clean end from a cut
+// TODO exercise 10: Refuse hostile lengths
+// TODO exercise 12: Read and write without allocating
+func (r *Reader) ReadFrame() ([]byte, error) {
+	return nil, nil
+}
+
+// A Writer puts payloads into frames. Several goroutines may use it.
+type Writer struct {
+}
+
+// NewWriter returns a Writer that sends frames to w whose payload has at most
+// limit bytes.
+func NewWriter(w io.Writer, limit int) *Writer {
+	return &Writer{}
+}
+
+// WriteFrame puts payload, as a frame, into the buffer. The frame is sent by Flush, or before.
+//
+// TODO exercise 3: Write the header
+// TODO exercise 5: Refuse to write what the peer must refuse
+// TODO exercise 8: Take an empty frame for a message
+// TODO exercise 11: Keep frames whole when several goroutines write
+// TODO exercise 12: Read and write without allocating
+func (w *Writer) WriteFrame(payload []byte) error {
+	return nil
+}
+
+// Flush sends what is in the buffer.
+//
+// TODO exercise 3: Write the header
+// TODO exercise 4: Send a small frame in one piece
+// TODO exercise 11: Keep frames whole when several goroutines write
+func (w *Writer) Flush() error {
+	return nil
+}

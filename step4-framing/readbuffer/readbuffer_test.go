@@ -1,0 +1,79 @@
+package readbuffer
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
+
+func Test01_KeepsEveryByteOfALongMessage(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#1-keep-every-byte-of-a-long-message")
+	wire.Test(e, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+
+		long := strings.Repeat("a", 200)
+		client.Send(long)
+		answer := client.Receive()
+
+		require.NotEmpty(t, answer, "200 bytes went in and nothing came back: the server waits for something that was not promised, a newline, the end of "+
+			"the connection, or a pause")
+		require.Equalf(t, long, answer, "200 bytes went in as one piece, %d came back, and the other %d are gone: a bufio.Reader takes up to 4096 bytes "+
+			"from the connection at a time, gives out as many as it is asked for, and keeps the others; a new one in every round begins with none", len(answer),
+			len(long)-len(answer))
+	})
+}
+
+func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#2-keep-every-byte-however-it-is-cut")
+	for _, size := range []int{1, 128, 129, 300, 4096, 5000, 65536, 1 << 20} {
+		for _, cut := range []struct {
+			how   string
+			bytes int // of a piece
+		}{
+			{"as one piece", size},
+			{"in two pieces", size/2 + 1},
+			{"in pieces of 100 bytes", 100},
+			{"byte by byte", 1},
+		} {
+			if size/cut.bytes > 5000 {
+				continue // that would take long, and shows nothing new
+			}
+			wire.Test(e, func(t *wire.T) {
+				client, conn := t.Client()
+				t.Go(func() { process(conn) })
+
+				sent := numbers(size)
+				for at := 0; at < size; at += cut.bytes {
+					client.Send(sent[at:min(at+cut.bytes, size)])
+				}
+				answer := client.Receive()
+
+				same := 0
+				for same < len(answer) && same < size && answer[same] == sent[same] {
+					same++
+				}
+				require.Falsef(t, len(answer) < size && same == len(answer), "%d bytes went in %s, the first %d of them came back, and the rest did not: "+
+					"it went into a buffer from which nobody takes it any more", size, cut.how, len(answer))
+				require.Truef(t, answer == sent, "%d bytes went in %s, %d came back, and only the first %d of them are the same ones: of what one Read of the "+
+					"connection has brought, something was left out, or came twice", size, cut.how, len(answer), same)
+			})
+		}
+	}
+}
+
+// numbers returns a text of the given length in which no two places look alike: "0 1 2 3 …".
+func numbers(size int) string {
+	var text strings.Builder
+	for i := 0; text.Len() < size; i++ {
+		fmt.Fprintf(&text, "%d ", i)
+	}
+	return text.String()[:size]
+}
