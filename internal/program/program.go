@@ -103,17 +103,23 @@ type Program struct {
 // not wait for anything that main does.
 func Start(e *lesson.Exercise, args ...string) *Program {
 	e.Helper()
-	TakeTurn(e)
 	file, err := os.Executable()
 	if err != nil {
 		e.Fatalf("cannot find the program: %v", err)
 	}
+	return start(e, file, args)
+}
+
+func start(e *lesson.Exercise, file string, args []string) *Program {
+	e.Helper()
+	TakeTurn(e)
 	p := &Program{e: e, cmd: exec.Command(file, args...), ended: make(chan struct{})}
 	// Under -race a program would wait for a second before it ends.
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
-	p.stdin, err = p.cmd.StdinPipe()
+	stdin, err := p.cmd.StdinPipe()
+	p.stdin = stdin
 	p.cmd.WaitDelay = time.Second // for a process that the program has started, and that has its output
 	if err == nil {
 		err = p.cmd.Start()

@@ -191,8 +191,10 @@ func Show(text string) string {
 	if text == "" {
 		return "nothing"
 	}
-	if quoted := strconv.Quote(text); columns(quoted) <= room {
-		return quoted
+	if len(text) <= 4*room { // and may fit, if its characters have several bytes
+		if quoted := strconv.Quote(text); columns(quoted) <= room {
+			return quoted
+		}
 	}
 	prefix, length := "", 0
 	for length < len(text) {

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"example.com/tcp-steps/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+// serve has s serve a new listener, as main does.
+func serve(t *wire.T, s *Server) (ln *wire.Listener, serving *wire.Task) {
+	ln = t.Listen()
+	return ln, t.Call(func() error { return s.Serve(ln) })
+}
+
+// frames returns what goes over the wire for the given messages.
+func frames(messages ...string) string {
+	var bytes []byte
+	for _, message := range messages {
+		bytes = binary.BigEndian.AppendUint32(bytes, uint32(len(message)))
+		bytes = append(bytes, message...)
+	}
+	return string(bytes)
+}
+
+// logger returns a log at the given level, and what it was told.
+func logger(level slog.Level) (*slog.Logger, *bytes.Buffer) {
+	text := new(bytes.Buffer)
+	return slog.New(slog.NewTextHandler(text, &slog.HandlerOptions{Level: level})), text
+}
+
+func Test13_AnswersEveryFrameWhole(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#13-answer-every-frame-whole")
+	wire.Test(e, func(t *wire.T) {
+		ln, serving := serve(t, &Server{})
+		client := ln.Dial()
+
+		frame := frames("hello")
+		for cut := 1; cut < len(frame); cut++ {
+			client.Send(frame[:cut])
+			early := strings.Join(client.Arrived(), "")
+			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s: what has come so far is no message yet, and the "+
+				"server takes bytes for messages", len(frame), cut, wire.Show(early))
+			client.Send(frame[cut:])
+			answer := client.Receive()
+			require.Equalf(t, frame, answer, "a frame with %q came in pieces of %d and %d bytes, and the answer was %s instead of a frame with the same message; as "+
+				"for Serve, %s", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
+		}
+		for _, size := range []int{0, 1, 128, 129, 4096, 65536, 1 << 20} {
+			frame := frames(strings.Repeat("m", size))
+			client.Send(frame)
+			answer := client.Receive()
+			require.Truef(t, frame == answer, "a frame with a message of %d bytes came, and the answer was %s instead of a frame with the same message: the largest "+
+				"message has 1 MiB", size, wire.Show(answer))
+		}
+	})
+}
+
+func Test14_AnswersAThousandFrames(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#14-answer-a-thousand-frames")
+	var messages []string
+	for i := range 1000 {
+		messages = append(messages, fmt.Sprintf("message %d", i+1))
+	}
+	all := frames(messages...)
+	for _, room := range []int{wire.NoLimit, 4096, 64 << 10} {
+		wire.Test(e, func(t *wire.T) {
+			ln, _ := serve(t, &Server{})
+			client := ln.Dial()
+			client.Hold(room) // so much of the answers fits into the buffers between the two
+
+			client.Send(all)
+			t.Wait() // the server has done what it could
+			client.Hold(wire.NoLimit)
+			answers := client.Receive()
+
+			same := 0
+			for same < len(messages) && strings.HasPrefix(answers, frames(messages[:same+1]...)) {
+				same++
+			}
+			require.Truef(t, answers == all, "a client sent 1,000 frames in one piece, and took its answers only then: the first %d answers are right, and in all %d bytes "+
+				"came instead of %d. Every frame is to be answered, in its turn, however many come at once", same, len(answers), len(all))
+		})
+	}
+}
+
+func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#15-answer-a-pipeline-in-few-writes")
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{})
+		client := ln.Dial()
+
+		all := frames("one", "two")
+		half := len(all) - 2
+		client.Send(all[:half])
+		early := strings.Join(client.Arrived(), "")
+
+		require.Equalf(t, frames("one"), early, "one frame and a half came, and %s was answered: the first frame is whole, and its answer must not wait for the second one. "+
+			"Its client may be waiting for just that answer before it goes on. Send what there is before a Read that may wait, and not when the buffer happens to "+
+			"be empty", wire.Show(early))
+		client.Send(all[half:])
+		rest := client.Receive()
+		require.Equalf(t, frames("two"), rest, "the rest of the second frame came, and %s was answered", wire.Show(rest))
+
+		sixteen := strings.Split(strings.Repeat("a message ", 16), " ")[:32]
+		client.Send(frames(sixteen...))
+		pieces := client.ReceivePieces()
+
+		answers := strings.Join(pieces, "")
+		require.Truef(t, frames(sixteen...) == answers, "32 frames came in one piece, and the answer was %s", wire.Show(answers))
+		require.LessOrEqualf(t, len(pieces), 2, "32 frames came in one piece, and were answered in %d Writes: each is a system call, which costs more than all the "+
+			"rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that may wait", len(pieces))
+	})
+}
+
+func Test16_EndsAConnectionThatBreaksTheProtocol(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#16-end-a-connection-that-breaks-the-protocol")
+	for _, broken := range []struct{ bytes, what string }{
+		{"\x00\x10\x00\x01", "a header that announces one byte more than 1 MiB"},
+		{"\xff\xff\xff\xff", "a header that announces 4 GiB"},
+		{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "a browser's request"},
+	} {
+		wire.Test(e, func(t *wire.T) {
+			log, text := logger(slog.LevelInfo)
+			ln, serving := serve(t, &Server{Log: log})
+			witness, client := ln.Dial(), ln.Dial()
+
+			client.Send(frames("good") + broken.bytes + frames("behind"))
+			answer := client.Receive()
+
+			require.Equalf(t, frames("good"), answer, "a frame came, behind it %s, and behind that another frame; the answer was %s. The first frame is to be answered; "+
+				"what comes behind bytes that are no frame may look like one and is none", broken.what, wire.Show(answer))
+			require.Truef(t, client.Ended(), "%s came, and the connection is still open: where the next frame begins nobody knows any more, so there is nothing "+
+				"to wait for", broken.what)
+			require.Truef(t, client.Closed(), "%s came, and the server has ended its half of the connection, and not closed it: what it takes up is never given back", broken.what)
+			require.False(t, client.WasReset(), "the server has closed the connection while there were bytes that it had not read: that is a reset, and a reset can destroy answers "+
+				"that are still on their way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
+			require.Containsf(t, text.String(), "client", "%s came, the server has ended the connection, and Log was not told why, at a level that is always shown", broken.what)
+
+			witness.Send(frames("and me?"))
+			answer = witness.Receive()
+			require.Equalf(t, frames("and me?"), answer, "one client has broken the protocol, and another one got %s for an answer; as for Serve, %s", wire.Show(answer), serving)
+		})
+	}
+}
+
+func Test17_GivesASlowSenderIdleTimeoutForAWholeFrame(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#17-give-a-slow-sender-idle-timeout-for-a-whole-frame")
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
+		dripping := ln.Dial()
+		frame := frames(strings.Repeat("d", 100))
+		begin := time.Now()
+		for i := range 9 { // for three minutes
+			dripping.Send(frame[i : i+1])
+			early := strings.Join(dripping.Arrived(), "")
+			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s", len(frame), i+1, wire.Show(early))
+			if time.Since(begin) < 50*time.Second {
+				require.Falsef(t, dripping.Closed(), "IdleTimeout is a minute, and a client that has been sending a frame for %v was let go", time.Since(begin).Round(time.Second))
+			}
+			time.Sleep(19 * time.Second)
+		}
+		require.True(t, dripping.Closed(), "IdleTimeout is a minute, and a client that sends a byte of the same frame every 20 s is still connected after three: each byte has moved "+
+			"the deadline forward, so that a hundred bytes keep a place for half an hour. From its first bytes on, a frame has IdleTimeout to become whole")
+	})
+	wire.Test(e, func(t *wire.T) {
+		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
+		client := ln.Dial()
+		frame := frames("slow, and steady")
+		for range 3 {
+			time.Sleep(40 * time.Second) // it thinks
+			for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
+				time.Sleep(10 * time.Second)
+				client.Send(piece)
+			}
+			answer := client.Receive()
+			require.Equalf(t, frame, answer, "IdleTimeout is a minute, a client was silent for 50 s, and then sent a frame within 30 s: the answer was %s. It was never silent "+
+				"for a minute, and no frame took one", wire.Show(answer))
+		}
+		time.Sleep(62 * time.Second)
+		require.True(t, client.Closed(), "IdleTimeout is a minute, and a client that has sent nothing for that long is still connected")
+	})
+}
+
+func Test18_LogsEachMessageWhole(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#18-log-each-message-whole")
+	wire.Test(e, func(t *wire.T) {
+		log, text := logger(slog.LevelDebug)
+		ln, _ := serve(t, &Server{Log: log})
+		client := ln.Dial()
+
+		frame := frames("你好，世界")
+		client.Send(frame[:6], frame[6:11], frame[11:]) // in the middle of characters
+		client.Receive()
+		require.Lenf(t, linesWith(text, "你好，世界"), 1, "a frame with %q came, cut in the middle of a character, and Log was told: %s. A character can be several bytes, and only a whole "+
+			"message has only whole characters", "你好，世界", text)
+		require.Containsf(t, linesWith(text, "你好，世界")[0], "level=DEBUG", "a message came, and Log was told so at another level than debug: %s", text)
+
+		client.Send(frames("the first one", "the second one"))
+		client.Receive()
+		first, second := linesWith(text, "the first one"), linesWith(text, "the second one")
+		require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], "two frames came in one piece, with %q and with %q, and Log was told: %s. Each message is to "+
+			"have an entry of its own", "the first one", "the second one", text)
+
+		client.Send(frames("hello\ntime=2030-01-01T00:00:00 level=ERROR msg=\"the disk is on fire\""))
+		client.Receive()
+		require.Lenf(t, linesWith(text, "the disk is on fire"), 1, "a message with a line ending in it came, and Log was told: %s", text)
+		require.Containsf(t, linesWith(text, "the disk is on fire")[0], "hello", "a message with a line ending in it came, and in the log it is two lines: whoever reads the log takes the second one for "+
+			"the server's own. Give the message to Log as a value, which it quotes")
+
+		client.Send(frames("Zq7 is not whole")[:7])
+		client.CloseWrite()
+		require.True(t, client.Closed(), "a client has ended its half of the connection in the middle of a frame, and the server has not closed it")
+		require.Emptyf(t, linesWith(text, "Zq7"), "a client has ended the connection in the middle of a frame, and Log was told of it as of a message: %s. What is not whole is no message", text)
+		require.Truef(t, len(linesWith(text, "level=WARN"))+len(linesWith(text, "level=ERROR")) > 0, "a client has ended the connection in the middle of a frame, and Log was told nothing of it, "+
+			"as a warning or an error: a message was lost, and the one who sent it may believe that it arrived")
+	})
+	wire.Test(e, func(t *wire.T) {
+		log, text := logger(slog.LevelInfo)
+		ln, _ := serve(t, &Server{Log: log})
+		client := ln.Dial()
+		client.Send(frames("hello"))
+		client.Receive()
+		client.Close()
+		t.Wait()
+		require.Emptyf(t, text.String(), "a client has got its answer and closed the connection, and Log was told, at a level that is always shown: %s. That a client leaves between two "+
+			"messages is no failure", text)
+	})
+}
+
+// linesWith returns the lines of the log that contain the words.
+func linesWith(log *bytes.Buffer, words string) []string {
+	var lines []string
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, words) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func Test19_StillStopsGently(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#19-still-stop-gently")
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Hour}
+		ln, serving := serve(t, s)
+		idle, half, busy := ln.Dial(), ln.Dial(), ln.Dial()
+		idle.Send(frames("hello"))
+		answer := idle.Receive()
+		require.Equalf(t, frames("hello"), answer, "a client sent a frame, and the answer was %s", wire.Show(answer))
+		half.Send(frames("too late")[:7])
+		busy.Hold(0)
+		busy.Send(frames("my last question"), frames("and another one"))
+		t.Wait()
+
+		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+
+		require.True(t, idle.Ended(), "Shutdown was called, and a client that the server only waits for is still connected")
+		early := strings.Join(half.Arrived(), "")
+		require.Truef(t, half.Ended(), "Shutdown was called, of one client's frame only a part has come, and it is still connected: the rest may never come")
+		require.Emptyf(t, early, "Shutdown was called, of one client's frame only a part has come, and %s was answered: half a frame is no message", wire.Show(early))
+		require.Falsef(t, stopping.Returned(), "Shutdown has returned while a message is being answered: %s", stopping)
+
+		busy.Hold(wire.NoLimit)
+		answer = busy.Receive()
+
+		whole := answer == frames("my last question") || answer == frames("my last question", "and another one")
+		require.Truef(t, whole, "a frame was being answered when Shutdown was called, another one had arrived, and the answer was %s: every answer that is begun must be whole", wire.Show(answer))
+		require.True(t, busy.Ended(), "Shutdown was called, and a client that has got its answer is still connected")
+		require.False(t, busy.WasReset(), "Shutdown was called, and the server has closed a connection on which there were bytes that it had not read: that is a reset, and a reset can destroy "+
+			"the answer that is still on its way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
+		require.True(t, stopping.Returned(), "the last client has left, and Shutdown has not returned")
+		require.NoErrorf(t, stopping.Err(), "the last client has left, and Shutdown has not returned nil: %s", stopping)
+		require.True(t, serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "Shutdown was called, and Serve has not returned ErrServerClosed")
+	})
+}
