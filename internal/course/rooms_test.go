@@ -88,6 +88,22 @@ func TestStarters_NameEachExercise(t *testing.T) {
 	}
 }
 
+// What a step gives is what the steps before have come to, to the letter.
+func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
+	for given, before := range map[string]string{
+		"step3-concurrency/server/main.go": "step1-server/main.go",
+		"step3-concurrency/client/main.go": "step2-client/main.go",
+		"step4-framing/server/main.go":     "step3-concurrency/server/main.go",
+		"step4-framing/server/server.go":   "step3-concurrency/server/server.go",
+		"step4-framing/server/process.go":  "step3-concurrency/server/process.go",
+		"step4-framing/client/main.go":     "step3-concurrency/client/main.go",
+		"step4-framing/client/run.go":      "step3-concurrency/client/run.go",
+	} {
+		require.Equalf(t, read(t, filepath.Join(root, "solutions", before)), read(t, filepath.Join(root, given)),
+			"%s is not solutions/%s", given, before)
+	}
+}
+
 // Each solution is green under its step's own tests.
 func TestSolutions(t *testing.T) {
 	for _, s := range steps(t) {

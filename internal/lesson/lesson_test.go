@@ -61,10 +61,41 @@ func TestCrashing(t *testing.T) {
 	})
 }
 
+func TestRacing(t *testing.T) {
+	if os.Getenv("LESSON") != "races" {
+		return
+	}
+	exercise(t, "docs/0.md#6-race", func(e *lesson.Exercise) {
+		shared, done := 0, make(chan bool)
+		for range 2 {
+			go func() {
+				shared++
+				done <- true
+			}()
+		}
+		<-done
+		<-done
+		e.AgainUnderRace()
+	})
+}
+
+func TestSlow(t *testing.T) {
+	if os.Getenv("LESSON") != "is slow" {
+		return
+	}
+	exercise(t, "docs/0.md#7-be-quick", func(e *lesson.Exercise) {
+		require.Empty(e, os.Getenv("TCP_STEPS_SECOND_RUN"), "it took too long, and this is said in a sentence that is longer than a line of this "+
+			"terminal has room for")
+		os.Setenv("TCP_STEPS_SECOND_RUN", "1")
+		e.AgainUnderRace()
+	})
+}
+
 func run(t *testing.T, env string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(args, "-test.v")...)
-	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", "LESSON=1", env)
+	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", "LESSON=1")
+	cmd.Env = append(cmd.Env, strings.Split(env, ",")...)
 	out, _ := cmd.CombinedOutput()
 	var lines []string // those of the exercises
 	for line := range strings.Lines(string(out)) {
@@ -125,6 +156,36 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
         read on: docs/0.md#5-crash
 --- FAIL: TestCrashing (0.00s)
 `, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
+}
+
+func TestAgainUnderRace(t *testing.T) {
+	out := run(t, "LESSON=races", "-test.run=TestRacing")
+	if strings.Contains(out, "the race detector is not to be had here") {
+		t.Skip(out)
+	}
+	require.Equal(t, `    lesson_test.go: all answers were right this time, but the race detector has found that two
+        goroutines use the same memory at the same time, and at least one of them
+        writes to it. What comes of that is chance: a wrong number, a torn value, a
+        crash. Such memory needs a lock, an atomic value, or one goroutine that owns
+        it
+
+        read on: docs/0.md#6-race
+--- FAIL: TestRacing (0.00s)
+`, out)
+	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"), "--- PASS: TestRacing")
+	require.Equal(t, `    lesson_test.go: this was green, but in a second run, under the race detector, where everything
+        takes longer, it was not: it took too long, and this is said in a sentence
+        that is longer than a line of this terminal has room for
+
+        read on: docs/0.md#7-be-quick
+--- FAIL: TestSlow (0.00s)
+`, run(t, "LESSON=is slow", "-test.run=TestSlow"))
+}
+
+func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
+	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
+	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not to be had here, and only it could tell the rest: ")
+	require.Contains(t, out, "--- SKIP: TestRacing")
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {

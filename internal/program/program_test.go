@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,20 @@ func main() {
 		}
 	case "wait":
 		select {}
+	case "interrupted":
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt)
+		fmt.Println("ready")
+		<-signals
+		fmt.Fprintln(os.Stderr, "interrupted")
+		os.Exit(7)
+	case "dial":
+		conn, err := net.Dial("tcp", os.Args[2])
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(conn, "here I am")
+		io.Copy(io.Discard, conn)
 	}
 }
 
@@ -130,6 +145,41 @@ func TestProgram_SaysSomethingOnEitherStream(t *testing.T) {
 	require.Equal(t, "to standard error\n", p.Output())
 }
 
+func TestProgram_IsInterrupted(t *testing.T) {
+	_, p := start(t, "interrupted")
+	require.Equal(t, -1, p.ExitStatus())
+	require.True(t, p.Shows("ready"))
+	if !p.Interrupt() {
+		t.Skip("this system cannot send Ctrl-C to another program")
+	}
+	require.True(t, p.Ended())
+	require.Equal(t, 7, p.ExitStatus())
+	require.Equal(t, "it has ended, with exit status 7", p.String())
+	require.Equal(t, "interrupted\n", p.Stderr())
+	require.Equal(t, "ready\n", p.Stdout())
+
+	_, p = start(t, "wait")
+	time.Sleep(50 * time.Millisecond) // it has no time to do anything about it
+	require.True(t, p.Interrupt())
+	require.True(t, p.Ended())
+	require.Contains(t, p.String(), "it has been ended by a signal")
+}
+
+func TestProgram_GoesWhereItIsTold(t *testing.T) {
+	e := &lesson.Exercise{T: t}
+	listener := program.ListenAnywhere(e)
+	require.NotEqual(t, program.Addr, listener.Addr())
+	server := listener.Accept(program.Start(e, "dial", listener.Addr()))
+	require.Equal(t, "here I am", server.Receive(9))
+}
+
+func TestBuild(t *testing.T) {
+	e := &lesson.Exercise{T: t}
+	p := program.Build(e, "./testdata/hello").Start(e, "you")
+	require.True(t, p.Ended())
+	require.Equal(t, "hello you\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
+}
+
 func TestProgram_MayPrintWithoutEnd(t *testing.T) {
 	_, p := start(t, "flood")
 	require.True(t, p.Shows(strings.Repeat("x", 1000)))
@@ -162,6 +212,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 	case "in use":
 		program.Start(lesson.Start(t, section), "echo")
 		return
+	case "does not compile":
+		program.Build(lesson.Start(t, section), "./testdata/broken")
+		return
 	case "a picture":
 		e := lesson.Start(t, section)
 		p := program.Start(e, "echo")
@@ -175,6 +228,7 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		"nobody listens any more": {"as for the program, it crashed: I cannot go on", "the program printed:"},
 		"nobody dials":            {"and nobody connected; as for the program, it has ended, with exit status 0.", "to standard error"},
 		"in use":                  {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
+		"does not compile":        {"testdata/broken does not compile", "undefined: missing"},
 		"a picture":               {": there was an answer\n", `│  ◀───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

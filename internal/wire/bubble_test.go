@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
@@ -99,6 +101,34 @@ var exhibits = map[string]struct {
 			client.Receive()
 		},
 		[]string{"the program does not end, and has not called Read"},
+	},
+	"a loop around Read after the end of the input": {
+		func(t *wire.T) {
+			_, conn := t.Server()
+			keyboard := t.Keyboard()
+			t.Go(func() {
+				defer conn.Close()
+				for {
+					keyboard.Read(make([]byte, 10))
+				}
+			})
+			keyboard.Type("hello\n")
+			keyboard.End()
+			t.Wait()
+		},
+		[]string{"Read on the input was called 1000 times in a row", "because the input has ended", `│  (typed: "hello\n")`, "│  (the input ends)"},
+	},
+	"a lock that nobody gives back": {
+		func(t *wire.T) {
+			client, _ := t.Client()
+			var mu sync.Mutex
+			t.Go(func() {
+				mu.Lock()
+				mu.Lock()
+			})
+			client.Receive()
+		},
+		[]string{"the program does not end", "waits for a lock"},
 	},
 	"a call of os.Exit": {
 		func(t *wire.T) {
@@ -314,15 +344,125 @@ func TestTest_WaitsForWhoSleeps(t *testing.T) {
 	})
 }
 
+func TestTask_TellsWhatHasBecomeOfIt(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		fine := t.Call(func() error { return nil })
+		wrong := t.Call(func() error { return io.ErrNoProgress })
+		reads := t.Call(func() error {
+			defer conn.Close()
+			_, err := conn.Read(make([]byte, 1))
+			return err
+		})
+		require.True(t, fine.Returned() && wrong.Returned())
+		require.Equal(t, "it has returned nil", fine.String())
+		require.NoError(t, fine.Err())
+		require.Equal(t, io.ErrNoProgress, wrong.Err())
+		require.Contains(t, wrong.String(), "it has returned the error \"multiple Read calls")
+		require.Equal(t, "it is still running", reads.String())
+		require.NoError(t, reads.Err())
+		client.Close()
+		require.True(t, reads.Returned())
+		require.Equal(t, io.EOF, reads.Err())
+	})
+}
+
+func TestKeyboardAndScreen(t *testing.T) {
+	in(t, func(t *wire.T) {
+		keyboard, screen := t.Keyboard(), t.Screen()
+		done := t.Call(func() error {
+			_, err := io.Copy(screen, iotest.OneByteReader(keyboard))
+			return err
+		})
+		require.False(t, screen.Shows("hello"))
+		keyboard.Type("hel")
+		keyboard.Type("lo\n")
+		require.True(t, screen.Shows("hello\n"))
+		require.Equal(t, "hello\n", screen.Text())
+		require.False(t, done.Returned())
+		keyboard.Type("bye")
+		keyboard.End()
+		require.True(t, done.Returned())
+		require.Equal(t, "hello\nbye", screen.Text())
+	})
+}
+
+func TestKeyboard_EndsWhoWaitsForIt(t *testing.T) {
+	ended := false
+	in(t, func(t *wire.T) {
+		keyboard := t.Keyboard()
+		t.Go(func() {
+			defer func() { ended = true }()
+			keyboard.Read(make([]byte, 1))
+			os.Exit(3)
+		})
+		t.Wait()
+	})
+	require.True(t, ended)
+}
+
+// What two connections do is not synchronized by the wire: otherwise the race
+// detector would miss what the code under test forgets. This test's race is found by -race, in a process of its own.
+func TestTest_HidesNoRace(t *testing.T) {
+	if os.Getenv("EXHIBIT") == "a race" {
+		in(t, func(t *wire.T) {
+			ln := t.Listen()
+			shared := 0
+			t.Go(func() {
+				for range 2 {
+					conn, _ := ln.Accept()
+					go func() {
+						defer conn.Close()
+						conn.Read(make([]byte, 1))
+						shared++
+						conn.Write([]byte("x"))
+					}()
+				}
+			})
+			one, two := ln.Dial(), ln.Dial()
+			one.Send("1")
+			two.Send("2")
+			one.Receive()
+			two.Receive()
+		})
+		return
+	}
+	file := filepath.Join(t.TempDir(), "race.test.exe")
+	if out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file, ".").CombinedOutput(); err != nil {
+		t.Skipf("the race detector is not to be had here: %s", out)
+	}
+	for _, processors := range []string{"1", "2"} {
+		cmd := exec.Command(file, "-test.run=^TestTest_HidesNoRace$")
+		cmd.Env = append(os.Environ(), "EXHIBIT=a race", "GOMAXPROCS="+processors, "GORACE=atexit_sleep_ms=0")
+		out, err := cmd.CombinedOutput()
+		require.Errorf(t, err, "GOMAXPROCS=%s: the race is hidden", processors)
+		require.Contains(t, string(out), "WARNING: DATA RACE")
+	}
+}
+
 func TestListener_TellsThatItAccepts(t *testing.T) {
 	in(t, func(t *wire.T) {
 		ln := t.Listen()
 		waiting := 0
-		ln.OnAccept(func() { waiting++ })
+		ln.OnAccept(func() {
+			waiting++
+			time.Sleep(time.Minute)
+			ln.Close() // the client that has left the backlog is accepted all the same
+		})
 		ln.Dial()
-		t.Go(func() { ln.Accept() })
+		var conn net.Conn
+		accepted := t.Call(func() (err error) {
+			conn, err = ln.Accept()
+			return err
+		})
 		t.Wait()
 		require.Equal(t, 1, waiting)
+		require.Equal(t, 0, ln.Waiting())
+		require.False(t, accepted.Returned())
+		time.Sleep(time.Minute)
+		require.True(t, accepted.Returned())
+		require.NoError(t, accepted.Err())
+		conn.Close()
 	})
 }
 

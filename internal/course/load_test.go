@@ -1,0 +1,46 @@
+package course
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var load = flag.Bool("load", false, "put the solutions under load, and report what they take")
+
+// The solutions hold under load: thousands of clients, hostile ones, descriptors that run out, a
+// shutdown in the midst of it. The checks stand in testdata/load, and report what they
+// measure:
+//
+//	go test ./internal/course -run Load -load -v
+func TestLoad(t *testing.T) {
+	if !*load {
+		t.Skip("only with -load: what it measures is worth something on a quiet machine alone")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("what a process takes is read from /proc")
+	}
+	for _, s := range steps(t) {
+		checks := filepath.Join("testdata", "load", s.name)
+		if _, err := os.Stat(checks); err != nil {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			dir := lay(t, s)
+			solve(t, s, dir)
+			copyTree(t, checks, dir)
+			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad", "./server").CombinedOutput()
+			for line := range strings.Lines(string(out)) {
+				if strings.HasPrefix(line, "    ") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
+			require.NoErrorf(t, err, "%s", out)
+		})
+	}
+}
