@@ -60,6 +60,8 @@ func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 				for same < len(answer) && same < size && answer[same] == sent[same] {
 					same++
 				}
+				require.NotEmptyf(t, answer, "%d bytes went in %s and nothing came back: the server waits for something that was not promised, a newline, "+
+					"the end of the connection, or a Read that does not fill its buffer", size, cut.how)
 				require.Falsef(t, len(answer) < size && same == len(answer), "%d bytes went in %s, the first %d of them came back, and the rest did not: "+
 					"it went into a buffer from which nobody takes it any more", size, cut.how, len(answer))
 				require.Truef(t, answer == sent, "%d bytes went in %s, %d came back, and only the first %d of them are the same ones: of what one Read of the "+
