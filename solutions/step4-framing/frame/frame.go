@@ -175,8 +175,12 @@ func (w *Writer) WriteFrame(payload []byte) error {
 // Flush sends what is in the buffer, in one Write.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.flush()
+	err := w.flush()
+	// No defer, which needs room on the stack: a server that flushes before it waits is nowhere
+	// deeper, and its goroutine must just do with the 2 KiB that each begins with. The
+	// next size is 4 KiB, for each client.
+	w.mu.Unlock()
+	return err
 }
 
 func (w *Writer) flush() error {
