@@ -86,11 +86,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			conn.Close()
 			return ErrServerClosed
 		}
-		go func() {
-			defer s.givePlaceBack()
-			defer s.leave(conn)
-			s.process(conn)
-		}()
+		go s.process(conn)
 	}
 }
 
@@ -172,10 +168,13 @@ func (s *Server) enter(conn net.Conn) bool {
 	return true
 }
 
+// leave closes conn, and gives back what its client took.
 func (s *Server) leave(conn net.Conn) {
+	conn.Close() // 关闭连接
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, conn)
+	s.givePlaceBack()
 	if s.isStopping() && len(s.clients) == 0 {
 		close(s.empty)
 	}
