@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,13 +72,15 @@ func Test02_KeepsClientsApart(t *testing.T) {
 			client.Send(fmt.Sprintf("I am client %03d", i+1))
 		}
 
-		for i, client := range clients {
+		require.Truef(t, t.Until(func() bool { return ln.Waiting() == 0 }), "%d clients are connected, and %d of them were accepted; as for Serve, %s. Without MaxClients there is no limit", many,
+			many-ln.Waiting(), serving)
+		for i, client := range slices.Backward(clients) { // whoever came last is the first one that takes its answer
 			client.Hold(wire.NoLimit)
 			own := fmt.Sprintf("I am client %03d", i+1)
 			answer := client.Receive()
 
-			require.NotEmptyf(t, answer, "%d clients are connected, each has sent a message, and client %d got no answer; as for Serve, %s. Without MaxClients "+
-				"there is no limit", many, i+1, serving)
+			require.NotEmptyf(t, answer, "%d clients have sent a message each and do not take their answers yet, but for client %d, which got none: nobody must wait for "+
+				"somebody else's Write", many, i+1)
 			require.Equalf(t, own, answer, "client %d sent %q and got %s: what belongs to another client. While one goroutine waits in Write, another one has "+
 				"changed what it writes: a buffer or a variable that all clients share", i+1, own, wire.Show(answer))
 			require.Emptyf(t, client.Receive(), "client %d got its answer, and then something that it had not asked for", i+1)
@@ -131,6 +135,8 @@ func Test04_RidesOutAcceptErrors(t *testing.T) {
 		for i := range want {
 			want[i] *= time.Millisecond
 			require.Greaterf(t, len(pauses), i, "Accept has failed %d times, and was not called again within a minute", i+1)
+			require.NotZero(t, pauses[i], "Accept has failed, and was called again at once: as long as no descriptor is free that goes round without end, and "+
+				"keeps a processor busy")
 			require.Equalf(t, want[i], pauses[i], "Accept has failed %d times in a row, and was called again after %v: asked for are pauses of 5 ms, "+
 				"10 ms, 20 ms and so on, each twice the one before, up to 1 s", i+1, pauses[i])
 		}
@@ -187,10 +193,9 @@ func Test05_LimitsItsClients(t *testing.T) {
 				t.Wait()
 				client.Reset()
 			}},
-			{"left, and Accept failed three times", func(client *wire.Peer) {
-				client.Close()
-				t.Wait()
+			{"left, and then Accept has failed three times", func(client *wire.Peer) {
 				ln.Fail(syscall.EMFILE, syscall.EMFILE, syscall.EMFILE)
+				client.Close()
 			}},
 		} {
 			leaver.Send("hello")
@@ -264,6 +269,8 @@ func Test07_LetsGoOfClientsThatNeverRead(t *testing.T) {
 			time.Sleep(25 * time.Second)
 			slow.Hold(wire.NoLimit)
 			answer := slow.Receive()
+			require.Falsef(t, answer == "" && slow.Ended(), "WriteTimeout is a minute, and a client that takes each answer after 25 s was let go after %v: a deadline is a "+
+				"moment, not a duration, and has to be set anew for each Write", time.Since(begin).Round(time.Second))
 			require.NotEmptyf(t, answer, "one client takes nothing, and another one gets no answer after %v: nobody must wait for somebody else's Write",
 				time.Since(begin).Round(time.Second))
 			require.Equalf(t, "take your time", answer, "WriteTimeout is a minute, and a client that takes each answer after 25 s got %s", wire.Show(answer))
@@ -277,6 +284,12 @@ func Test07_LetsGoOfClientsThatNeverRead(t *testing.T) {
 		next := ln.Dial()
 		next.Send("hello")
 		require.Equal(t, "hello", next.Receive(), "MaxClients is 2, one of two clients was let go because it took nothing, and the next one is not served")
+
+		time.Sleep(2 * time.Minute)
+		next.Send("here I am again")
+		answer := next.Receive()
+		require.Equalf(t, "here I am again", answer, "WriteTimeout is a minute, and a client that takes its answers at once, and had nothing to ask for two, got %s: the "+
+			"deadline of a Write is set when its message has come, not before", wire.Show(answer))
 	})
 	wire.Test(e, func(t *wire.T) {
 		ln, _ := serve(t, &Server{})
@@ -393,20 +406,33 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 	})
 
 	wire.Test(e, func(t *wire.T) {
+		// With one processor, a goroutine that was just started has not run yet when the next thing happens.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 		s := &Server{IdleTimeout: time.Hour}
 		ln := t.Listen()
+		before, client := ln.Dial(), ln.Dial()
 		var stopping *wire.Task
+		var left int
+		accepted := 0
 		ln.OnAccept(func() {
-			stopping = t.Call(func() error { return s.Shutdown(context.Background()) })
-			time.Sleep(10 * time.Millisecond) // Shutdown does what it can, and only then Accept returns the client
+			if accepted++; accepted == 2 {
+				stopping = t.Call(func() error {
+					err := s.Shutdown(context.Background())
+					left = s.Clients()
+					return err
+				})
+				time.Sleep(10 * time.Millisecond) // Shutdown does what it can, and only then Accept returns the client
+			}
 		})
-		client := ln.Dial()
 		serving := t.Call(func() error { return s.Serve(ln) })
 
 		require.True(t, client.Ended(), "Shutdown was called while a client was just being accepted, and that client is still connected: Shutdown did not know of it yet, and "+
 			"Serve did not look again")
+		require.True(t, before.Ended(), "Shutdown was called right after a client had been accepted, and that client is still connected")
 		require.True(t, serving.Returned(), "Shutdown was called while a client was just being accepted, and Serve has not returned")
 		require.True(t, stopping.Returned(), "Shutdown was called while a client was just being accepted, and has not returned")
+		require.Zerof(t, left, "Shutdown was called right after a client had been accepted, has returned, and at that moment Clients returned %d: Shutdown has not "+
+			"waited for a goroutine that was started and had not come to its first line yet", left)
 		require.Truef(t, t.Until(func() bool { return t.Goroutines() == 0 }), "Shutdown was called while a client was just being accepted, everything has returned, "+
 			"and goroutines are left: %d", t.Goroutines())
 		require.Zerof(t, s.Clients(), "Shutdown was called while a client was just being accepted, and Clients returns %d now", s.Clients())
@@ -416,13 +442,17 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		s := &Server{MaxClients: 1}
 		ln, serving := serve(t, s)
 		inside, outside := ln.Dial(), ln.Dial()
+		inside.Hold(0)
+		inside.Send("hello")
 		t.Wait()
 
 		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
 
-		require.True(t, stopping.Returned(), "Shutdown was called while all places were taken, by a client that the server waits for, and has not returned")
 		require.True(t, serving.Returned(), "Shutdown was called while all places were taken, and Serve has not returned: it waits for a place, and not for the end")
-		require.True(t, inside.Ended() && outside.Ended(), "Shutdown was called while all places were taken, and a client is still connected")
+		require.True(t, outside.Ended(), "Shutdown was called while all places were taken, and a client that waits for one is still connected")
+		inside.Hold(wire.NoLimit)
+		require.Equal(t, "hello", inside.Receive(), "Shutdown was called while all places were taken, and an answer that had been begun was cut")
+		require.True(t, stopping.Returned(), "Shutdown was called while all places were taken, all have left, and it has not returned")
 	})
 
 	wire.Test(e, func(t *wire.T) {
@@ -444,7 +474,10 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		s := &Server{}
 		ln, serving := serve(t, s)
 		var clients []*wire.Peer
-		for range 10 {
+		for i := range 10 {
+			if i == 5 {
+				t.Wait() // five are being served when five more come
+			}
 			client := ln.Dial()
 			client.Send("hello")
 			clients = append(clients, client)
@@ -453,6 +486,8 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		stopping := t.Call(func() error { return s.Shutdown(context.Background()) }) // while they come
 
 		for i, client := range clients {
+			answer := client.Receive()
+			require.Truef(t, answer == "hello" || answer == "" && i >= 5, "Shutdown was called while 10 clients came, and client %d has sent %q and got %s", i+1, "hello", wire.Show(answer))
 			require.Truef(t, client.Ended(), "Shutdown was called while 10 clients came, and client %d is still connected", i+1)
 		}
 		require.True(t, stopping.Returned() && serving.Returned(), "Shutdown was called while 10 clients came, all have left, and it, or Serve, has not returned")
@@ -532,50 +567,52 @@ func Test12_StandsAThousandClients(t *testing.T) {
 	go func() { served <- s.Serve(ln) }()
 	defer tcp.Close()
 
+	dial := func() net.Conn {
+		client, err := net.Dial("tcp", tcp.Addr().String())
+		require.NoError(e, err)
+		return client
+	}
+	first := dial()
+	defer first.Close()
+	err = talk(first, 0, time.Second)
+	require.NoErrorf(e, err, "a client is connected, and not served: %v", err)
+	err = leave(first, time.Second)
+	require.NoErrorf(e, err, "one client is connected, and this happened to it: %v", err)
+
 	const many = 1000
-	begin := time.Now()
-	clients := make([]net.Conn, many)
-	for i := range clients {
-		clients[i], err = net.Dial("tcp", tcp.Addr().String())
-		require.NoErrorf(e, err, "%d clients are connected, and the next one cannot connect: %v", i, err)
-		defer clients[i].Close()
-		clients[i].SetDeadline(begin.Add(10 * time.Second))
-		if i == 0 {
-			clients[i].SetDeadline(begin.Add(time.Second))
-			require.NoError(e, talk(clients[i], i), "a client is connected, and not served")
+	var clients []net.Conn
+	for range many {
+		client := dial()
+		defer client.Close()
+		clients = append(clients, client)
+	}
+	each := func(do func(client net.Conn, i int) error) {
+		results := make(chan error, many)
+		for i, client := range clients {
+			go func() { results <- do(client, i) }()
+		}
+		for range clients {
+			err := <-results
+			require.NoErrorf(e, err, "%d clients are connected at the same time, and this happened to one of them: %v", many, err)
 		}
 	}
-	results := make(chan error)
-	for i, client := range clients {
-		go func() {
-			for range 10 {
-				if err := talk(client, i); err != nil {
-					results <- err
-					return
-				}
-			}
-			client.(*net.TCPConn).CloseWrite()
-			if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
-				results <- fmt.Errorf("it has sent its last message, and got %s and the error %v instead of the end of the connection", wire.Show(string(rest)), err)
-				return
-			}
-			results <- nil
-		}()
+	counts := func(n int) bool {
+		for begin := time.Now(); s.Clients() != n && time.Since(begin) < time.Second; {
+			time.Sleep(time.Millisecond)
+		}
+		return s.Clients() == n
 	}
-	var problem error
-	for range clients {
-		if err := <-results; err != nil && problem == nil {
-			problem = err
-			for _, client := range clients {
-				client.SetDeadline(time.Now())
+	each(func(client net.Conn, i int) error {
+		for range 10 {
+			if err := talk(client, i, 5*time.Second); err != nil {
+				return err
 			}
 		}
-	}
-	require.NoErrorf(e, problem, "%d clients are connected at the same time, and this happened to one of them: %v", many, problem)
-	for s.Clients() > 0 && time.Since(begin) < 15*time.Second {
-		time.Sleep(time.Millisecond)
-	}
-	require.Zerof(e, s.Clients(), "%d clients came and left, and Clients returns %d", many, s.Clients())
+		return nil
+	})
+	require.Truef(e, counts(many), "%d clients are connected at the same time, each was answered, and Clients returns %d", many, s.Clients())
+	each(func(client net.Conn, i int) error { return leave(client, 5*time.Second) })
+	require.Truef(e, counts(0), "%d clients came and left, and Clients returns %d", many, s.Clients())
 	require.Zerof(e, ln.open.Load(), "%d clients came and left, and %d of their connections are still open", many, ln.open.Load())
 
 	ctx, cancel := context.WithTimeout(e.Context(), 5*time.Second)
@@ -586,7 +623,8 @@ func Test12_StandsAThousandClients(t *testing.T) {
 }
 
 // talk sends a message of client number i, and says what is wrong with the answer.
-func talk(client net.Conn, i int) error {
+func talk(client net.Conn, i int, patience time.Duration) error {
+	client.SetDeadline(time.Now().Add(patience))
 	message := fmt.Sprintf("I am client %04d", i+1)
 	if _, err := io.WriteString(client, message); err != nil {
 		return fmt.Errorf("it could not send: %w", err)
@@ -598,6 +636,17 @@ func talk(client net.Conn, i int) error {
 	}
 	if string(answer) != message {
 		return fmt.Errorf("it sent %q and got %q", message, answer)
+	}
+	return nil
+}
+
+// leave promises to send no more, and says what came instead of the end of the connection.
+func leave(client net.Conn, patience time.Duration) error {
+	client.SetDeadline(time.Now().Add(patience))
+	client.(*net.TCPConn).CloseWrite()
+	rest, err := io.ReadAll(client)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("it has sent its last message, and got %s and the error %v instead of the end of the connection", wire.Show(string(rest)), err)
 	}
 	return nil
 }
