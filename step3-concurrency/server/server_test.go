@@ -312,8 +312,8 @@ func Test08_StopsGently(t *testing.T) {
 		idle.Send("hello")
 		require.Equal(t, "hello", idle.Receive(), "a client is connected, and not served")
 		busy.Hold(0)
-		busy.Send("my last question")
-		t.Wait() // the server has read it, and waits in Write
+		busy.Send("my last question", ", and one more")
+		t.Wait() // the server has read the first part, and waits in Write
 
 		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
 
@@ -329,9 +329,11 @@ func Test08_StopsGently(t *testing.T) {
 		busy.Hold(wire.NoLimit)
 		answer := busy.Receive()
 
-		require.Equalf(t, "my last question", answer, "a message was being answered when Shutdown was called, and its sender got %s: Shutdown is to wait for the "+
-			"answers that were begun", wire.Show(answer))
+		require.Truef(t, answer == "my last question" || answer == "my last question, and one more", "a message was being answered when Shutdown was called, and its sender got %s: "+
+			"Shutdown is to wait for the answers that were begun", wire.Show(answer))
 		require.True(t, busy.Ended(), "Shutdown was called, and a client that has got its last answer is still connected: the server waits for its next message")
+		require.False(t, busy.WasReset(), "Shutdown was called, and the server has closed a connection on which there were bytes that it had not read: that is a reset, and a reset can destroy "+
+			"the answer that is still on its way. CloseWrite says that no answer follows; then read, for a moment, what the client still sends, and close")
 		require.True(t, stopping.Returned(), "the last client has left, and Shutdown has not returned")
 		require.NoErrorf(t, stopping.Err(), "the last client has left, and Shutdown has not returned nil: %s", stopping)
 		require.Zerof(t, s.Clients(), "Shutdown has returned nil, and Clients returns %d", s.Clients())

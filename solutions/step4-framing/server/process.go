@@ -15,9 +15,6 @@ import (
 // limit is the largest payload of a message, in bytes, in both directions.
 const limit = 1 << 20
 
-// lingering is how long a client may take to hang up once the server has.
-const lingering = 500 * time.Millisecond
-
 // process serves one client until it leaves, or is let go.
 func (s *Server) process(conn net.Conn) {
 	defer s.leave(conn)
@@ -99,7 +96,7 @@ func (c *client) show(message []byte) {
 	}
 }
 
-// end tells the log why the client is no longer served, and lets it have the answers that are its due.
+// end tells the log why the client is no longer served, and sends the answers that are its due.
 func (c *client) end(err error) {
 	log, addr := c.s.log(), c.conn.RemoteAddr()
 	switch {
@@ -110,17 +107,5 @@ func (c *client) end(err error) {
 	default:
 		log.Warn("client failed", "client", addr, "err", err)
 	}
-	if c.out.Flush() == nil && err != io.EOF {
-		c.hangUp()
-	}
-}
-
-// hangUp ends the connection from this side, and reads what the client has still sent: to close with bytes
-// unread is a reset, which may overtake the answers and destroy them (RFC 1122, section 4.2.2.13).
-func (c *client) hangUp() {
-	half, ok := c.conn.(interface{ CloseWrite() error })
-	if ok && half.CloseWrite() == nil {
-		c.conn.SetReadDeadline(time.Now().Add(lingering))
-		io.Copy(io.Discard, c.conn)
-	}
+	c.out.Flush()
 }
