@@ -176,9 +176,9 @@ func (w *Writer) WriteFrame(payload []byte) error {
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	err := w.flush()
-	// No defer, which needs room on the stack: a server that flushes before it waits is nowhere
-	// deeper, and its goroutine must just do with the 2 KiB that each begins with. The
-	// next size is 4 KiB, for each client.
+	// No defer, because it needs room on the stack. A server that flushes before it waits
+	// is nowhere deeper than here, and the stack of its goroutine, 2 KiB at first,
+	// would be doubled, for each client.
 	w.mu.Unlock()
 	return err
 }
