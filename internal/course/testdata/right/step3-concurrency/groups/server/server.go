@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -129,6 +130,7 @@ func (s *Server) serveOne(conn net.Conn) {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer conn.Close()
+	defer drain(conn, &reader)
 	defer context.AfterFunc(s.killing, func() { conn.Close() })()
 
 	left := make(chan struct{})
@@ -175,6 +177,17 @@ func (s *Server) serveOne(conn net.Conn) {
 			}
 		}
 	}
+}
+
+// drain reads what the client still sends, for a moment, and its reader with it, so that to close is no reset.
+func drain(conn net.Conn, reader *sync.WaitGroup) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
+	reader.Wait()
+	io.Copy(io.Discard, conn)
 }
 
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -82,7 +82,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		}
 		go func() {
 			s.process(conn, o)
-			conn.Close()
+			sayGoodbye(conn)
 			o.leave(conn)
 			giveBack()
 		}()
@@ -133,4 +133,19 @@ func (s *Server) logger() *slog.Logger {
 		return s.Log
 	}
 	return slog.Default()
+}
+
+// sayGoodbye closes conn so that no reset destroys what was written to it.
+func sayGoodbye(conn net.Conn) {
+	defer conn.Close()
+	c, ok := conn.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+	for buf := make([]byte, 1024); ; {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
 }

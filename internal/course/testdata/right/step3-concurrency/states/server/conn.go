@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -46,6 +47,17 @@ func (c *clientConn) endSoon() {
 		c.last = true
 		c.Conn.SetReadDeadline(time.Unix(1, 0)) // long ago
 	}
+}
+
+// end closes the connection when the client has hung up, too, or after a moment: what it has sent meanwhile is read, so that
+// nothing that was written is lost by a reset.
+func (c *clientConn) end() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+		c.Conn.SetReadDeadline(later(300 * time.Millisecond))
+		io.Copy(io.Discard, c.Conn)
+	}
+	c.Close()
 }
 
 // later returns the moment after d, or, if d is 0, the one that never comes.

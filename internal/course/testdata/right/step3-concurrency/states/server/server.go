@@ -102,7 +102,7 @@ func (s *Server) start(c net.Conn) {
 
 func (s *Server) handle(c *clientConn) {
 	defer func() {
-		c.Close()
+		c.end()
 		defer s.lock()()
 		delete(s.conns, c)
 		s.changed.Broadcast()
