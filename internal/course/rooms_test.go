@@ -42,6 +42,7 @@ func TestStarters_ShowOneRedExercise(t *testing.T) {
 				if first[folder] == 0 {
 					first[folder] = e.number
 					checkRed(t, e, v.results[e.test])
+					require.Regexp(t, fmt.Sprintf(`\n        0 of \d+ done, next: %d `, e.number), v.results[e.test].output)
 					continue
 				}
 				require.Equalf(t, "skip", v.results[e.test].action, "%s: %s", e.file, e.test)

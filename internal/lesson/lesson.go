@@ -17,7 +17,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -42,10 +44,13 @@ var numbered = regexp.MustCompile(`#(\d+)-(.+)$`)
 //
 // It skips the exercise while an earlier one of the package is red, unless the
 // tests were chosen with -run or [RunAll] is set. When the exercise fails, its
-// last line says where to read on.
+// last lines say where to read on, and how many exercises of the package are done.
 func Start(t *testing.T, section string) *Exercise {
 	t.Helper()
-	number, name := parse(t, section)
+	number, name, ok := parse(section)
+	if !ok {
+		t.Fatalf("%q is not a numbered section of a chapter", section)
+	}
 	if !runsRegardless() {
 		for earlier := 1; earlier < number; earlier++ {
 			if name, isRed := red[earlier]; isRed {
@@ -61,9 +66,33 @@ func Start(t *testing.T, section string) *Exercise {
 			return
 		}
 		red[number] = name
-		fmt.Fprintf(t.Output(), "\n    read on: %s\n", section)
+		fmt.Fprintf(t.Output(), "\n    read on: %s\n%s", section, progress(section))
 	})
 	return &Exercise{t}
+}
+
+var exerciseTest = regexp.MustCompile(`(?m)^func Test(\d\d)_`)
+
+// progress says how many exercises of the package come before the one of the given section, which is the
+// next to be done. It returns "" where exercises run regardless of those before them, and where the
+// package's source is not at hand.
+func progress(section string) string {
+	number, name, _ := parse(section)
+	files, _ := filepath.Glob("*_test.go")
+	done, all := 0, 0
+	for _, file := range files {
+		source, _ := os.ReadFile(file)
+		for _, test := range exerciseTest.FindAllSubmatch(source, -1) {
+			all++
+			if n, _ := strconv.Atoi(string(test[1])); n < number {
+				done++
+			}
+		}
+	}
+	if all == 0 || runsRegardless() {
+		return ""
+	}
+	return fmt.Sprintf("    %d of %d done, next: %d %s\n", done, all, number, name)
 }
 
 // SkipWhileRed skips a test that is no exercise, such as a fuzz test, while an exercise
@@ -75,14 +104,14 @@ func SkipWhileRed(t testing.TB) {
 	}
 }
 
-func parse(t *testing.T, section string) (number int, name string) {
-	t.Helper()
+// parse takes "docs/1-server.md#3-echo-every-message" apart: 3, "echo every message".
+func parse(section string) (number int, name string, ok bool) {
 	parts := numbered.FindStringSubmatch(section)
 	if parts == nil {
-		t.Fatalf("%q is not a numbered section of a chapter", section)
+		return 0, "", false
 	}
-	fmt.Sscan(parts[1], &number)
-	return number, strings.ReplaceAll(parts[2], "-", " ")
+	number, err := strconv.Atoi(parts[1])
+	return number, strings.ReplaceAll(parts[2], "-", " "), err == nil
 }
 
 func runsRegardless() bool {

@@ -169,6 +169,7 @@ func (r record) tell(w io.Writer, status int, crash string) {
 		showOutput(indented{&out}, firstMiB(r.output))
 	}
 	fmt.Fprintf(&out, "    \n        read on: %s\n", r.section)
+	fmt.Fprint(indented{&out}, progress(r.section))
 	marker := ""
 	if strings.Contains(flag.Lookup("test.v").Value.String(), "test2json") {
 		marker = "\x16"
