@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -72,8 +73,13 @@ func readAll(t *testing.T, r *Reader) (payloads []string, end error) {
 	t.Helper()
 	for range 1 << 20 {
 		payload, err := r.ReadFrame()
+		for _, end := range []error{io.ErrUnexpectedEOF, ErrTooLarge, io.EOF} {
+			if errors.Is(err, end) {
+				return payloads, end
+			}
+		}
 		if err != nil {
-			return payloads, err
+			t.Fatalf("ReadFrame returned the error %v", err)
 		}
 		payloads = append(payloads, string(payload))
 	}

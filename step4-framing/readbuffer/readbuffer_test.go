@@ -60,13 +60,22 @@ func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 				for same < len(answer) && same < size && answer[same] == sent[same] {
 					same++
 				}
-				require.Falsef(t, len(answer) < size && same == len(answer), "%d bytes went in %s, the first %d of them came back, and the rest did not: "+
-					"it went into a buffer from which nobody takes it any more", size, cut.how, len(answer))
-				require.Truef(t, answer == sent, "%d bytes went in %s, %d came back, and only the first %d of them are the same ones: of what one Read of the "+
-					"connection has brought, something was left out, or came twice", size, cut.how, len(answer), same)
+				require.NotEmptyf(t, answer, "%s went in %s and nothing came back: the server waits for something that was not promised, a newline, "+
+					"the end of the connection, or a Read that does not fill its buffer", bytes(size), cut.how)
+				require.Falsef(t, len(answer) < size && same == len(answer), "%s went in %s, the first %d of them came back, and the rest did not: "+
+					"it went into a buffer from which nobody takes it any more", bytes(size), cut.how, len(answer))
+				require.Truef(t, answer == sent, "%s went in %s, %d came back, and only the first %d of them are the same ones: of what one Read of the "+
+					"connection has brought, something was left out, or came twice", bytes(size), cut.how, len(answer), same)
 			})
 		}
 	}
+}
+
+func bytes(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // numbers returns a text of the given length in which no two places look alike: "0 1 2 3 …".
