@@ -81,8 +81,8 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		}
 
 		before := screen.Text()
-		server.Send(frames("one", "", "three"))
-		require.Truef(t, screen.Shows(before+"one\n\nthree\n"), "three answers came in one piece, the second one empty, and the client has printed %s for them: each is to have a line of its own",
+		server.Send(frames("one", "", "100%d"))
+		require.Truef(t, screen.Shows(before+"one\n\n100%d\n"), "three answers came in one piece, the second one empty, and the client has printed %s for them: each is to have a line of its own",
 			wire.Show(strings.TrimPrefix(screen.Text(), before)))
 
 		before = screen.Text()
