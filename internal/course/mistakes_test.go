@@ -2,6 +2,7 @@ package course
 
 import (
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,11 +32,11 @@ type mistake struct {
 
 type change struct{ file, right, wrong string }
 
-func readMistake(t *testing.T, path string) mistake {
+func readMistake(t *testing.T, file string) mistake {
 	t.Helper()
-	archive, err := txtar.ParseFile(path)
+	archive, err := txtar.ParseFile(file)
 	require.NoError(t, err)
-	m := mistake{name: filepath.Base(path), belief: string(archive.Comment), red: map[string][]string{}}
+	m := mistake{name: filepath.Base(file), belief: string(archive.Comment), red: map[string][]string{}}
 	require.NotEmptyf(t, m.belief, "%s does not begin with what people believe", m.name)
 	for _, part := range archive.Files {
 		text := string(part.Data)
@@ -65,15 +66,27 @@ func readMistake(t *testing.T, path string) mistake {
 func (m mistake) make(t *testing.T, dir string) {
 	t.Helper()
 	for _, c := range m.changes {
-		path := filepath.Join(dir, filepath.FromSlash(c.file))
-		text := read(t, path)
+		place := filepath.Join(dir, filepath.FromSlash(c.file))
+		text := read(t, place)
 		right := strings.TrimRight(c.right, "\n") + "\n"
 		require.Equalf(t, 1, strings.Count(text, right), "mistakes/%s: these lines of solutions/%s/%s are no longer there, or more than once:\n%s",
 			m.name, m.step, c.file, right)
-		fixed, err := imports.Process(path, []byte(strings.Replace(text, right, c.wrong, 1)), nil)
+		fixed, err := imports.Process(place, []byte(strings.Replace(text, right, c.wrong, 1)), nil)
 		require.NoErrorf(t, err, "mistakes/%s does not compile", m.name)
-		write(t, path, string(fixed))
+		write(t, place, string(fixed))
 	}
+}
+
+// packages returns the packages that the mistake changes. Those that import one of them are red, too, for it; but
+// it is the package's own exercises that catch it.
+func (m mistake) packages() []string {
+	var packages []string
+	for _, c := range m.changes {
+		if folder := "./" + path.Dir(c.file); !slices.Contains(packages, folder) {
+			packages = append(packages, folder)
+		}
+	}
+	return packages
 }
 
 func mistakes(t *testing.T) []mistake {
@@ -109,7 +122,7 @@ func TestMistakes(t *testing.T) {
 			solve(t, s, dir)
 			m.make(t, dir)
 
-			v := test(t, dir, everything)
+			v := testPackages(t, dir, m.packages(), everything)
 
 			var red []string
 			for name, result := range v.results {

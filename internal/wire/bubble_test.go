@@ -75,6 +75,18 @@ var exhibits = map[string]struct {
 		},
 		[]string{"Write was called 2097152 times"},
 	},
+	"a loop around Write of much": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				for {
+					conn.Write(make([]byte, 1<<20))
+				}
+			})
+			client.Receive()
+		},
+		[]string{"Write was called 64 times, with 67108864 bytes in all"},
+	},
 	"a loop around Accept": {
 		func(t *wire.T) {
 			ln := t.Listen()

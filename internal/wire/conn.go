@@ -189,7 +189,7 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 		return 0, nil, false
 	}
 	c.send(p[:n])
-	c.guard.flood(len(out.pieces))
+	c.guard.flood(len(out.pieces), out.size)
 	return n, nil, n == len(p)
 }
 

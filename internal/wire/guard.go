@@ -19,6 +19,9 @@ const (
 	// maxPieces is how many Writes may wait to be read. It leaves room for 1 MiB,
 	// written byte by byte, and is reached in a second by code that writes for ever.
 	maxPieces = 2 << 20
+
+	// maxBytes is how many bytes may wait to be read, which is far more than any exercise asks for.
+	maxBytes = 64 << 20
 )
 
 // A guard ends goroutines of the code under test that would never end by
@@ -117,12 +120,12 @@ func (g *guard) idle(times *int, useful bool, call string, err error) {
 }
 
 // flood ends the calling goroutine if it has written far more than is read.
-func (g *guard) flood(pieces int) {
-	if g == nil || pieces < maxPieces {
+func (g *guard) flood(pieces, bytes int) {
+	if g == nil || pieces < maxPieces && bytes < maxBytes {
 		return
 	}
-	g.report(fmt.Sprintf("Write was called %d times, far more often than anything was received: "+
-		"the loop goes round without end", pieces))
+	g.report(fmt.Sprintf("Write was called %s, with %d bytes in all, far more than anybody has asked for: "+
+		"the loop goes round without end", count(pieces, "time"), bytes))
 	runtime.Goexit()
 }
 

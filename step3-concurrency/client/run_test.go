@@ -26,8 +26,8 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 		keyboard, screen, server, running := start(t)
 
 		server.Send("welcome")
-		require.Truef(t, screen.Shows("welcome"), "the server has said something before anything was typed, and it is not on the screen; as for run, %s. A client that "+
-			"waits for the keyboard and for the server in turns hears the server only when it is its turn", running)
+		require.Truef(t, screen.Shows("welcome"), "the server has said something before anything was typed, and it is not on the screen; as for run, %s. Either "+
+			"nobody reads from the connection while the client waits for the keyboard, or what was read is kept back, until a line, a buffer or the connection is complete", running)
 
 		keyboard.Type("hello\r\n")
 		message := server.Receive()
@@ -48,7 +48,8 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 		server.Send(long)
 		require.Truef(t, t.Until(func() bool { return strings.Contains(withoutLineEnds(screen.Text()), long) }), "an answer of %d bytes came, and not all of it is on the screen: what "+
 			"does not fit into the buffer stays in the connection, for the next Read", len(long))
-		require.Equal(t, "welcomehello, you12"+long, withoutLineEnds(screen.Text()), "the screen shows something that the server has not sent, or shows it twice")
+		require.Equal(t, "welcomehello, you12"+long, withoutLineEnds(screen.Text()), "the screen shows something that the server has not sent, or shows it twice: what Read "+
+			"has filled are the first n bytes of the buffer, and behind them is what was there before")
 		require.False(t, running.Returned(), "nothing has ended, and run has returned")
 	})
 }
@@ -68,6 +69,7 @@ func Test14_GoesOnAfterAnEmptyLine(t *testing.T) {
 		keyboard.Type("hello\n")
 		message := server.Receive()
 
+		require.False(t, message == "" && server.Ended(), "two empty lines were typed, and the client has sent the end of its half of the connection: an empty line is not the end of the input")
 		require.Equalf(t, "hello", message, "two empty lines were typed, then %q, and %s was sent; as for run, %s. An empty line is no byte on the wire, so there is "+
 			"no answer to wait for", "hello", wire.Show(message), running)
 		server.Send("hello")

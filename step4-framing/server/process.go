@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// process serves one client until it leaves, or is let go. It owns conn, and closes it.
+// process serves one client until it leaves, or is let go.
 //
 // The body is the document's, and so is its read buffer, which keeps messages of up to 128
 // bytes whole that come in one piece; step 4 mends that.
 func (s *Server) process(conn net.Conn) {
-	defer conn.Close() // 关闭连接
+	defer s.leave(conn)
 	for {
 		reader := bufio.NewReader(conn)
 		var buf [128]byte

@@ -8,6 +8,8 @@ import (
 )
 
 // 处理函数
+//
+//lint:ignore U1000 it is called by the tests of the step
 func process(conn net.Conn) {
 	defer conn.Close() // 关闭连接
 	// One for the connection, not one for each round: what Read does not return is
