@@ -58,6 +58,13 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 	})
 	wire.Test(e, func(t *wire.T) {
 		keyboard, _, server, _ := start(t)
+		keyboard.Type("hello\n")
+		keyboard.End()
+		sent := server.Receive()
+		require.Equalf(t, frames("hello"), sent, "%q was typed, the input has ended, and %s was sent instead of one frame: behind the last line ending stands the end, and no empty line", "hello\n", wire.Show(sent))
+	})
+	wire.Test(e, func(t *wire.T) {
+		keyboard, _, server, _ := start(t)
 		keyboard.Type("hello\nq\n")
 		sent := server.Receive()
 		require.Equalf(t, frames("hello"), sent, "%q was typed, and %s was sent instead of one frame: what was typed before q is sent, and q is a word to the client itself", "hello\nq\n", wire.Show(sent))
