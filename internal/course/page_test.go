@@ -74,7 +74,7 @@ func (p *mistakesPage) check(t *testing.T, steps []step, bank []mistake) {
 		before, isWritten := p.written[m.name]
 		now, hasRun := p.now[m.name]
 		switch {
-		case isWritten && !hasRun, p.shows(m, now):
+		case isWritten && !hasRun, hasRun && p.shows(m, now):
 			said[m.name] = before
 		case *update && hasRun:
 			said[m.name] = now
@@ -177,7 +177,10 @@ func entry(chapter int, m mistake, caught []exercise, said string) string {
 	for i, e := range caught {
 		links[i] = fmt.Sprintf("[%d.%d](%s)", chapter, e.number, strings.TrimPrefix(e.section, "docs/"))
 	}
-	fmt.Fprintf(&out, "\nCaught by exercise %s:\n\n<!-- mistakes/%s -->\n```text\n%s```\n", links[0], m.name, said)
+	fmt.Fprintf(&out, "\nCaught by exercise %s:\n", links[0])
+	if said != "" {
+		fmt.Fprintf(&out, "\n<!-- mistakes/%s -->\n```text\n%s```\n", m.name, said)
+	}
 	if more := links[1:]; len(more) == 1 {
 		fmt.Fprintf(&out, "\nExercise %s is red, too.\n", more[0])
 	} else if len(more) > 1 {
