@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // mistakesPage is docs/mistakes.md, which is made from the bank: what people believe, the
@@ -60,7 +58,8 @@ func (p *mistakesPage) add(m mistake, said string, again func() string) {
 	p.now[m.name] = said
 }
 
-// check requires that the page is what the bank and this run make, or writes it.
+// check looks whether the page is what the bank and this run make, or writes it. It runs when the test is over, and so
+// must not end it: what FailNow has to say then, nobody is shown.
 func (p *mistakesPage) check(t *testing.T, steps []step, bank []mistake) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -79,7 +78,8 @@ func (p *mistakesPage) check(t *testing.T, steps []step, bank []mistake) {
 		case *update && hasRun:
 			said[m.name] = now
 		case isWritten:
-			require.Equalf(t, steady(before), steady(now), "docs/mistakes.md shows something else for mistakes/%s. If that is meant: "+rewrite, m.name)
+			t.Errorf("docs/mistakes.md shows something else for mistakes/%s. It shows:\n%s\nand this is said now:\n%s\n"+rewrite, m.name, before, now)
+			return
 		}
 	}
 	page := pageOf(t, steps, bank, said)
@@ -87,16 +87,21 @@ func (p *mistakesPage) check(t *testing.T, steps []step, bank []mistake) {
 		write(t, p.file, page)
 	}
 	for _, m := range bank {
-		require.NotEmptyf(t, said[m.name], "docs/mistakes.md does not show what mistakes/%s gets: "+rewrite, m.name)
+		if said[m.name] == "" {
+			t.Errorf("docs/mistakes.md does not show what mistakes/%s gets. "+rewrite, m.name)
+			return
+		}
 	}
 	is, should := lines(read(t, p.file)), lines(page)
-	for i := range min(len(is), len(should)) {
-		require.Equalf(t, should[i], is[i], "docs/mistakes.md:%d is not what the bank makes. If that is meant: "+rewrite, i+1)
+	for i := range max(len(is), len(should)) {
+		if i >= len(is) || i >= len(should) || is[i] != should[i] {
+			t.Errorf("docs/mistakes.md:%d is not what the bank makes. "+rewrite, i+1)
+			return
+		}
 	}
-	require.Lenf(t, is, len(should), "docs/mistakes.md is longer or shorter than what the bank makes. If that is meant: "+rewrite)
 }
 
-const rewrite = "go test ./internal/course -run Mistakes -update"
+const rewrite = "If that is meant: go test ./internal/course -run Mistakes -update"
 
 const opening = `# Mistakes
 
