@@ -5,6 +5,7 @@
 //   - each mistake in mistakes/ is caught by just the exercises that it names,
 //     with the words that it promises, and the work in testdata/right/, which is built
 //     otherwise than the solutions, is not;
+//   - docs/mistakes.md is the page that the mistakes make;
 //   - the first two solutions are the document's listings, token by token;
 //   - the chapters are true: their links lead somewhere, each exercise has its section,
 //     and what stands in a console block is what the command prints.
@@ -14,5 +15,6 @@
 //	go test ./internal/course -run Chapters -update
 //
 // from the workspace's top folder runs the commands of the chapters again and
-// writes down what they print now. The flag -short leaves out the mistakes.
+// writes down what they print now; with -run Mistakes it makes docs/mistakes.md anew. The flag -short leaves out the
+// mistakes.
 package course

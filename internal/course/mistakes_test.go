@@ -24,6 +24,7 @@ import (
 // The first two may come more than once. What a file imports follows by itself.
 type mistake struct {
 	name    string // the file's
+	belief  string // what people believe, and what comes of it
 	step    string
 	changes []change
 	red     map[string][]string // by the exercise's name: words of its message
@@ -35,8 +36,8 @@ func readMistake(t *testing.T, file string) mistake {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
 	require.NoError(t, err)
-	m := mistake{name: filepath.Base(file), red: map[string][]string{}}
-	require.NotEmptyf(t, archive.Comment, "%s does not begin with what people believe", m.name)
+	m := mistake{name: filepath.Base(file), belief: string(archive.Comment), red: map[string][]string{}}
+	require.NotEmptyf(t, m.belief, "%s does not begin with what people believe", m.name)
 	for _, part := range archive.Files {
 		text := string(part.Data)
 		switch {
@@ -100,16 +101,19 @@ func mistakes(t *testing.T) []mistake {
 }
 
 // Each mistake is caught by just the exercises that it names, in the words that
-// it promises.
+// it promises; and docs/mistakes.md shows it.
 func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the mistakes take a minute or two")
 	}
+	steps, bank := steps(t), mistakes(t)
 	byName := map[string]step{}
-	for _, s := range steps(t) {
+	for _, s := range steps {
 		byName[s.name] = s
 	}
-	for _, m := range mistakes(t) {
+	page := readMistakesPage(t)
+	t.Cleanup(func() { page.check(t, steps, bank) }) // when all of them have run
+	for _, m := range bank {
 		t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
 			t.Parallel()
 			s, known := byName[m.step]
@@ -140,6 +144,10 @@ func TestMistakes(t *testing.T) {
 						m.name, e.test, e.file, r.output)
 				}
 			}
+			first := m.caughtBy(s)[0]
+			page.add(m, message(first, v.results[first.test]), func() string {
+				return message(first, test(t, dir, everything).results[first.test])
+			})
 		})
 	}
 }

@@ -119,6 +119,19 @@ func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 	}
 }
 
+// Each room tells AI assistants to coach, in the same words.
+func TestStarters_HaveACoach(t *testing.T) {
+	var first string
+	for _, s := range steps(t) {
+		chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
+		words := strings.NewReplacer(s.name, "STEP", chapter, "CHAPTER").Replace(read(t, filepath.Join(root, s.name, "AGENTS.md")))
+		if first == "" {
+			first = words
+		}
+		require.Equalf(t, first, words, "%s/AGENTS.md says something else than that of the first step", s.name)
+	}
+}
+
 // Each solution is green under its step's own tests.
 func TestSolutions(t *testing.T) {
 	for _, s := range steps(t) {
