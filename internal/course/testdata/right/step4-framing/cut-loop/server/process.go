@@ -30,20 +30,17 @@ type session struct {
 }
 
 func (s *Server) process(conn net.Conn) {
-	defer conn.Close()
+	defer s.leave(conn)
 	c := &session{Server: s, conn: conn, log: s.log().With("from", conn.RemoteAddr().String())}
 	if s.IdleTimeout > 0 {
 		// The timer, and Shutdown, only ever set a deadline that has passed. So neither undoes what the other did.
 		c.timer = time.AfterFunc(s.IdleTimeout, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 		defer c.timer.Stop()
 	}
-	switch err := c.serve(); {
-	case err == nil:
-	case s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
-		c.hangUp()
-	default:
+	err := c.serve()
+	letGo := s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded)
+	if err != nil && !letGo {
 		c.log.Warn("connection given up", "why", err)
-		c.hangUp()
 	}
 }
 
@@ -112,21 +109,4 @@ func (c *session) send() error {
 		}
 	}
 	return nil
-}
-
-// hangUp reads what the client still sends, so that closing is no reset, for a second.
-func (c *session) hangUp() {
-	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	end := time.Now().Add(time.Second)
-	for buf := make([]byte, 4096); ; {
-		c.conn.SetReadDeadline(end)
-		if _, err := c.conn.Read(buf); err != nil {
-			return
-		}
-	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -36,6 +37,9 @@ const (
 	minPause = 5 * time.Millisecond
 	maxPause = 1 * time.Second
 )
+
+// lingering is how long a client may take to hang up once the server has.
+const lingering = 500 * time.Millisecond
 
 func (s *Server) init() {
 	s.once.Do(func() {
@@ -86,11 +90,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			conn.Close()
 			return ErrServerClosed
 		}
-		go func() {
-			defer s.givePlaceBack()
-			defer s.leave(conn)
-			s.process(conn)
-		}()
+		go s.process(conn)
 	}
 }
 
@@ -172,12 +172,27 @@ func (s *Server) enter(conn net.Conn) bool {
 	return true
 }
 
+// leave ends the connection, and gives back what its client took.
 func (s *Server) leave(conn net.Conn) {
+	hangUp(conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, conn)
+	s.givePlaceBack()
 	if s.isStopping() && len(s.clients) == 0 {
 		close(s.empty)
+	}
+}
+
+// hangUp ends a connection from this side, so that what was written to it arrives. To close it with bytes unread
+// would be a reset, which can overtake the last answers and destroy them (RFC 1122, section 4.2.2.13). So
+// the client first learns that nothing follows, and what it still sends is read, for a moment.
+func hangUp(conn net.Conn) {
+	defer conn.Close() // 关闭连接
+	half, ok := conn.(interface{ CloseWrite() error })
+	if ok && half.CloseWrite() == nil {
+		conn.SetReadDeadline(time.Now().Add(lingering))
+		io.Copy(io.Discard, conn)
 	}
 }
 

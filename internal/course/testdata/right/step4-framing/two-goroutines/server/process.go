@@ -16,7 +16,7 @@ const limit = 1 << 20
 // process reads in this goroutine, and answers in another one. The channel between them
 // holds the answers. A nil in it says that the reader is about to wait: send what there is.
 func (s *Server) process(conn net.Conn) {
-	defer conn.Close()
+	defer s.leave(conn)
 	answers := make(chan []byte, 16)
 	answered := make(chan error)
 	go func() { answered <- s.answer(conn, answers) }()
@@ -41,18 +41,9 @@ func (s *Server) process(conn net.Conn) {
 	switch {
 	case writeErr != nil:
 		log.Error("could not answer", "err", writeErr)
-		return
-	case readErr == io.EOF:
-		return
-	case !stopped:
+	case readErr != io.EOF && !stopped:
 		log.Error("the client is let go", "err", readErr)
 	}
-	// No answer follows. Closing with bytes unread would be a reset.
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
-	conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-	io.Copy(io.Discard, conn)
 }
 
 // answer sends what comes out of the channel, until that is closed. After an error it closes
