@@ -5,103 +5,64 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // mistakesPage is docs/mistakes.md, which is made from the bank: what people believe, the
-// wrong lines beside the right ones, and what the first exercise that catches it says.
-// It holds what the exercises said when it was written, by the mistake's name; a run of TestMistakes
-// looks whether they say it still, and with -update writes the page anew.
+// wrong lines beside the right ones, and what the first exercise that catches it says. With -update, TestMistakes
+// writes it anew.
 type mistakesPage struct {
-	file    string
-	written map[string]string // what stands in the page
-	mu      sync.Mutex
-	now     map[string]string // what the exercises of this run have said
+	mu   sync.Mutex
+	said map[string]string // by the mistake's name: the output that the page shows
 }
+
+var mistakesFile = filepath.Join(root, "docs", "mistakes.md")
 
 func readMistakesPage(t *testing.T) *mistakesPage {
 	t.Helper()
-	p := &mistakesPage{file: filepath.Join(root, "docs", "mistakes.md"), written: map[string]string{}, now: map[string]string{}}
-	if _, err := os.Stat(p.file); err != nil && *update {
+	p := &mistakesPage{said: map[string]string{}}
+	if _, err := os.Stat(mistakesFile); err != nil && *update {
 		return p
 	}
-	for _, b := range readPage(t, p.file).blocks {
+	for _, b := range readPage(t, mistakesFile).blocks {
 		if b.comment != "" {
-			p.written[strings.TrimPrefix(b.comment, "mistakes/")] = b.text
+			p.said[strings.TrimPrefix(b.comment, "mistakes/")] = b.text
 		}
 	}
 	return p
 }
 
-// shows tells whether the page shows this already.
-func (p *mistakesPage) shows(m mistake, said string) bool {
-	written, isWritten := p.written[m.name]
-	return isWritten && steady(written) == steady(said)
-}
-
-// add keeps what the mistake's first exercise has said. What it says may be left to chance, such as
-// which of two lines came first: if the page shows something else, the mistake is run again, twice at most.
-func (p *mistakesPage) add(m mistake, said string, again func() string) {
-	now := said
-	for runs := 1; runs < 3 && p.written[m.name] != "" && !p.shows(m, now); runs++ {
-		now = again()
-	}
-	if p.shows(m, now) {
-		said = now
-	}
+// show puts into the page what an exercise has said.
+func (p *mistakesPage) show(m mistake, said string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.now[m.name] = said
+	p.said[m.name] = said
 }
 
-// check looks whether the page is what the bank and this run make, or writes it. It runs when the test is over, and so
-// must not end it: what FailNow has to say then, nobody is shown.
-func (p *mistakesPage) check(t *testing.T, steps []step, bank []mistake) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		return // other systems have other words for some errors
-	}
-	if t.Failed() && !*update {
-		return // that comes first
-	}
-	said := map[string]string{}
-	for _, m := range bank {
-		before, isWritten := p.written[m.name]
-		now, hasRun := p.now[m.name]
-		switch {
-		case isWritten && !hasRun, hasRun && p.shows(m, now):
-			said[m.name] = before
-		case *update && hasRun:
-			said[m.name] = now
-		case isWritten:
-			t.Errorf("docs/mistakes.md shows something else for mistakes/%s. It shows:\n%s\nand this is said now:\n%s\n"+rewrite, m.name, before, now)
-			return
-		}
-	}
-	page := pageOf(t, steps, bank, said)
-	if *update {
-		write(t, p.file, page)
-	}
-	for _, m := range bank {
-		if said[m.name] == "" {
-			t.Errorf("docs/mistakes.md does not show what mistakes/%s gets. "+rewrite, m.name)
-			return
-		}
-	}
-	is, should := lines(read(t, p.file)), lines(page)
+// The page of mistakes is what the bank makes: each mistake is there, with its lines as they are, and
+// with an output that has the words which TestMistakes has just looked for.
+func TestMistakesPage(t *testing.T) {
+	page, steps, bank := readMistakesPage(t), steps(t), mistakes(t)
+	const rewrite = "go test ./internal/course -run Mistakes -update -timeout 30m"
+	is, should := lines(read(t, mistakesFile)), lines(pageOf(t, steps, bank, page.said))
 	for i := range max(len(is), len(should)) {
-		if i >= len(is) || i >= len(should) || is[i] != should[i] {
-			t.Errorf("docs/mistakes.md:%d is not what the bank makes. "+rewrite, i+1)
-			return
+		require.Truef(t, i < len(is) && i < len(should) && is[i] == should[i], "docs/mistakes.md:%d is not what the bank makes. To write it anew: %s", i+1, rewrite)
+	}
+	for _, s := range steps {
+		for _, m := range bank {
+			if caught := m.caughtBy(s); len(caught) > 0 {
+				for _, promised := range m.red[caught[0].test] {
+					require.Containsf(t, words(page.said[m.name]), words(promised), "docs/mistakes.md shows something else for mistakes/%s. To write it anew: %s", m.name, rewrite)
+				}
+			}
 		}
 	}
 }
-
-const rewrite = "If that is meant: go test ./internal/course -run Mistakes -update"
 
 const opening = `# Mistakes
 
@@ -279,21 +240,4 @@ func message(e exercise, r result) string {
 		out.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
 	return out.String()
-}
-
-var (
-	clock  = regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`)
-	count  = regexp.MustCompile(`… \d+ lines more …`)
-	memory = regexp.MustCompile(`\d+\.\d MiB of memory`)
-	racing = regexp.MustCompile(`writes to it, at .* What comes of that is chance`)
-)
-
-// steady is text, as words, without what differs from run to run: times and ports, how often a loop went round,
-// how much memory was taken, and where the race detector saw the two goroutines.
-func steady(text string) string {
-	text = words(timeless(text))
-	text = clock.ReplaceAllString(text, "2000/01/01 00:00:00")
-	text = count.ReplaceAllString(text, "… lines more …")
-	text = memory.ReplaceAllString(text, "1.0 MiB of memory")
-	return racing.ReplaceAllString(text, "writes to it. What comes of that is chance")
 }

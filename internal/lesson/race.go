@@ -64,7 +64,7 @@ var raceBinary = sync.OnceValues(func() (string, error) {
 	}
 	raceFolder = dir
 	file := filepath.Join(dir, "race.test.exe")
-	out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file, ".").CombinedOutput()
+	out, err := exec.Command("go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o", file, ".").CombinedOutput()
 	if err != nil {
 		return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s %v", firstLine(string(out)), err)))
 	}

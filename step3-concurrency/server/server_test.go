@@ -515,8 +515,8 @@ func Test11_RunsAsAProgram(t *testing.T) {
 	client.Send("not for all to see")
 	answer := client.Receive(18)
 	require.Equalf(e, "not for all to see", answer, "the program was started with -quiet, a client sent %q, and %s came back", "not for all to see", wire.Show(answer))
+	server.Stop() // so that all that it has printed is here
 	require.NotContains(e, server.Output(), "not for all to see", "the program was started with -quiet, and shows the messages all the same")
-	server.Stop()
 
 	server = program.Start(e)
 	client = server.Dial()
