@@ -117,6 +117,10 @@ func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 		require.Equalf(t, read(t, filepath.Join(root, "solutions", before)), read(t, filepath.Join(root, given)),
 			"%s is not solutions/%s", given, before)
 	}
+	_, process, _ := strings.Cut(read(t, filepath.Join(root, "solutions/step1-server/main.go")), "func process(")
+	process, _, _ = strings.Cut(process, "\nfunc main()")
+	require.Contains(t, read(t, filepath.Join(root, "step4-framing/readbuffer/readbuffer.go")), "func process("+process,
+		"step4-framing/readbuffer does not have the document's process")
 }
 
 // Each room tells AI assistants to coach, in the same words.

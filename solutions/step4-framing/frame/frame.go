@@ -29,8 +29,8 @@ const (
 
 	// window is how many bytes are sent or read at a time, where there are so many.
 	// Under load a system call is most of what a frame costs, and the more frames
-	// share one, the better. Larger windows gain nothing more.
-	window = 64 << 10
+	// share one, the better: so there is room for 16 frames of 4 KiB and more.
+	window = 128 << 10
 
 	// maxEmpty is how often in a row Read may return neither a byte nor an error.
 	maxEmpty = 100

@@ -81,7 +81,7 @@ func (c *client) prepareToWait() error {
 	return nil
 }
 
-// Write is called with as many answers as there are, usually 64 KiB at the most.
+// Write is called with as many answers as there are, usually 128 KiB at the most.
 func (c *client) Write(p []byte) (int, error) {
 	if c.s.WriteTimeout > 0 {
 		c.conn.SetWriteDeadline(time.Now().Add(c.s.WriteTimeout))
