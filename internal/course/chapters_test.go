@@ -207,16 +207,19 @@ var nameParts = regexp.MustCompile(`[A-Z][a-z]*|\d+`)
 // "Test03_EchoesEveryMessage".
 func imperative(test string) string {
 	parts := nameParts.FindAllString(test[len("Test03_"):], -1)
-	verb := strings.TrimSuffix(parts[0], "s")
-	if slices.Contains([]string{"Echoe", "Goe"}, verb) {
-		verb = strings.TrimSuffix(verb, "e")
+	verb := 0
+	if parts[0] == "Still" {
+		verb = 1
+	}
+	parts[verb] = strings.TrimSuffix(parts[verb], "s")
+	if slices.Contains([]string{"Echoe", "Goe"}, parts[verb]) {
+		parts[verb] = strings.TrimSuffix(parts[verb], "e")
 	}
 	for i := range parts {
-		if len(parts[i]) > 1 || parts[i] == "A" {
+		if i > 0 && (len(parts[i]) > 1 || parts[i] == "A") {
 			parts[i] = strings.ToLower(parts[i])
 		}
 	}
-	parts[0] = verb
 	if last := len(parts) - 1; len(parts[last]) == 1 {
 		parts[last] = strings.ToLower(parts[last])
 	}
