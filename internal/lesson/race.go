@@ -86,8 +86,11 @@ func firstRace(text string) string {
 	report, _, _ = strings.Cut(report, rule)
 	// Where the two goroutines were started is of less use than what they did.
 	report, _, _ = strings.Cut(report, "\nGoroutine ")
-	return report
+	return wrapper.ReplaceAllString(report, "")
 }
+
+// wrapper matches what the compiler has made of a go statement: the memory is used elsewhere.
+var wrapper = regexp.MustCompile(`(?m)^ *\S*gowrap\d+\(\)\n.*\n`)
 
 var messageStart = regexp.MustCompile(`(?m)^    \w+_test\.go:\d+: `)
 

@@ -99,12 +99,20 @@ func (s *Server) Accept(p *Program) *Peer {
 			return p.add(conn, wire.Server)
 		}
 		if over {
-			s.e.Fatalf("a server listens on %s, and nobody connected; as for the program, %s%s", s.Addr(), p, p.why())
+			s.e.Fatalf("a server listens on %s%s, and nobody connected; as for the program, %s%s", s.Addr(), s.flag(), p, p.why())
 		}
 	}
 	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
 		"does it call Dial, with \"tcp\" and this address, before it waits for the keyboard?", s.Addr())
 	return nil
+}
+
+// flag reminds of how the program was told the address, if it was.
+func (s *Server) flag() string {
+	if s.Addr() == Addr {
+		return ""
+	}
+	return ", which the program was told by a flag"
 }
 
 // why explains an exit status of 0.

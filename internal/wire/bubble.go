@@ -66,8 +66,12 @@ func Test(e *lesson.Exercise, f func(t *T)) {
 	blocked, ended := watch(done, g)
 	if !ended {
 		runaway = true
-		e.Errorf("the program does not end, and has not called Read, Write or Accept for more than a second: it goes round in a loop, "+
-			"or %s", lesson.ReasonToWait())
+		if trouble := g.first(); trouble != "" {
+			e.Errorf("%s", trouble) // what it held then, others wait for now
+		} else {
+			e.Errorf("the program does not end, and has not called Read, Write or Accept for more than a second: it goes round in a loop, "+
+				"or %s", lesson.ReasonToWait())
+		}
 		lesson.ShowOutput(e.T, output.String())
 		output.Mute()
 		e.FailNow()

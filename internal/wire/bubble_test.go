@@ -142,6 +142,24 @@ var exhibits = map[string]struct {
 		},
 		[]string{"the program does not end", "waits for a lock"},
 	},
+	"a panic that holds a lock": {
+		func(t *wire.T) {
+			client, _ := t.Client()
+			var mu sync.Mutex
+			locked := make(chan bool)
+			t.Go(func() {
+				mu.Lock()
+				close(locked)
+				panic("while I had it")
+			})
+			t.Go(func() {
+				<-locked
+				mu.Lock()
+			})
+			client.Receive()
+		},
+		[]string{"the program panicked: while I had it"},
+	},
 	"a call of os.Exit": {
 		func(t *wire.T) {
 			client, _ := t.Client()
@@ -376,6 +394,22 @@ func TestTask_TellsWhatHasBecomeOfIt(t *testing.T) {
 		client.Close()
 		require.True(t, reads.Returned())
 		require.Equal(t, io.EOF, reads.Err())
+	})
+}
+
+func TestPeer_KnowsWhenADeadlineIsSet(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		set := 0
+		client.OnReadDeadline(func() { set++ })
+		t.Go(func() {
+			defer conn.Close()
+			conn.SetWriteDeadline(time.Now().Add(time.Minute))
+			conn.SetReadDeadline(time.Now().Add(time.Minute))
+			conn.SetDeadline(time.Now().Add(time.Minute))
+		})
+		require.True(t, client.Closed())
+		require.Equal(t, 1, set)
 	})
 }
 

@@ -41,6 +41,8 @@ type Conn struct {
 	idleWrites int // likewise
 	guard      *guard
 	calls      *counter
+
+	onReadDeadline func() // before the next one is set
 }
 
 // A link is what the two ends share: the lock over both, and the picture.
@@ -263,11 +265,13 @@ func (c *Conn) close(reset bool) {
 
 // SetDeadline sets both deadlines, as [net.Conn] has it.
 func (c *Conn) SetDeadline(t time.Time) error {
+	c.beforeReadDeadline()
 	return c.setDeadline(t, &c.readDeadline, &c.writeDeadline)
 }
 
 // SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on.
 func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.beforeReadDeadline()
 	return c.setDeadline(t, &c.readDeadline)
 }
 
@@ -275,6 +279,16 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // Write that it interrupts may have written a part.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(t, &c.writeDeadline)
+}
+
+func (c *Conn) beforeReadDeadline() {
+	c.link.mu.Lock()
+	f := c.onReadDeadline
+	c.onReadDeadline = nil
+	c.link.mu.Unlock()
+	if f != nil {
+		f()
+	}
 }
 
 func (c *Conn) setDeadline(t time.Time, deadlines ...*deadline) error {

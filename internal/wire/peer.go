@@ -140,6 +140,16 @@ func (p *Peer) Reset() { p.use().Reset() }
 // With [NoLimit] it takes everything again.
 func (p *Peer) Hold(bytes int) { p.use().SetReadBuffer(bytes) }
 
+// OnReadDeadline makes f run once, when the other side is just about to set its next deadline for Read, in the
+// goroutine that does so. That goroutine may hold a lock, so f must not wait for others; it can give
+// way to them, by runtime.Gosched.
+func (p *Peer) OnReadDeadline(f func()) {
+	other := p.use().peer
+	other.link.mu.Lock()
+	defer other.link.mu.Unlock()
+	other.onReadDeadline = f
+}
+
 // Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr returns.
 func (p *Peer) Addr() net.Addr { return p.conn.name }
 

@@ -154,7 +154,7 @@ func Test04_RidesOutAcceptErrors(t *testing.T) {
 
 		ln.Close()
 		require.Truef(t, serving.Returned(), "somebody has closed the listener, which is final, and Serve has not returned: Accept fails with net.ErrClosed, "+
-			"now and for ever")
+			"now and for ever. (The error is wrapped: errors.Is finds it, and == does not)")
 	})
 }
 
@@ -174,7 +174,8 @@ func Test05_LimitsItsClients(t *testing.T) {
 			require.Equalf(t, "hello", answer, "MaxClients is 2, and client %d got %s for an answer; as for Serve, %s", i+1, wire.Show(answer), serving)
 		}
 		require.Equalf(t, 2, ln.Waiting(), "MaxClients is 2, and 4 have connected: %d were accepted. Whoever cannot be served yet is not accepted, so that "+
-			"it waits in the kernel and costs the server nothing: a place first, then Accept", 4-ln.Waiting())
+			"it waits in the kernel and costs the server nothing: a place first, then Accept; and it is taken before "+
+			"the client's goroutine starts, which may take its time", 4-ln.Waiting())
 		require.Equalf(t, 2, s.Clients(), "MaxClients is 2, and Clients returns %d", s.Clients())
 	})
 	wire.Test(e, func(t *wire.T) {
@@ -231,8 +232,8 @@ func Test06_LetsGoOfSilentClients(t *testing.T) {
 			}
 			time.Sleep(25 * time.Second)
 		}
-		require.True(t, silent.Closed(), "IdleTimeout is a minute, and a client that has never sent anything is still connected after three: Read waits for ever, "+
-			"unless the connection has a deadline")
+		require.True(t, silent.Closed(), "IdleTimeout is a minute, and a client that has never sent anything is still connected after three: either Read "+
+			"waits for ever, because the connection has no deadline, or it has failed, and the connection was not closed. The end of the picture shows which")
 		require.False(t, talker.Ended(), "IdleTimeout is a minute, and a client that was silent for half of one was let go")
 		time.Sleep(time.Minute)
 		require.True(t, talker.Closed(), "IdleTimeout is a minute, and a client that has sent something before, and nothing for that long, is still connected")
@@ -278,8 +279,8 @@ func Test07_LetsGoOfClientsThatNeverRead(t *testing.T) {
 				require.False(t, greedy.Closed(), "WriteTimeout is a minute, and a client that takes nothing was let go before that")
 			}
 		}
-		require.True(t, greedy.Closed(), "WriteTimeout is a minute, and a client that has taken nothing for three is still connected: Write waits for ever, unless the "+
-			"connection has a deadline for it")
+		require.True(t, greedy.Closed(), "WriteTimeout is a minute, and a client that has taken nothing for three is still connected: either Write waits for ever, because the "+
+			"connection has no deadline for it, or it has failed, and nobody has looked at its error. The end of the picture shows which")
 		require.Truef(t, t.Until(func() bool { return s.Clients() == 1 }), "one of two clients was let go, and Clients returns %d", s.Clients())
 		next := ln.Dial()
 		next.Send("hello")
@@ -292,14 +293,15 @@ func Test07_LetsGoOfClientsThatNeverRead(t *testing.T) {
 			"deadline of a Write is set when its message has come, not before", wire.Show(answer))
 	})
 	wire.Test(e, func(t *wire.T) {
-		ln, _ := serve(t, &Server{})
+		ln, _ := serve(t, &Server{IdleTimeout: time.Minute}) // for Read alone
 		client := ln.Dial()
 		client.Hold(0)
 		client.Send("good morning")
 		time.Sleep(24 * time.Hour)
 		client.Hold(wire.NoLimit)
 		answer := client.Receive()
-		require.Equalf(t, "good morning", answer, "WriteTimeout is 0, which means never, and a client that took its answer after a day got %s", wire.Show(answer))
+		require.Equalf(t, "good morning", answer, "WriteTimeout is 0, which means never, IdleTimeout is a minute, and a client that took its answer after a day got %s: IdleTimeout is for a "+
+			"client that sends nothing, and says nothing about how long it may take to read", wire.Show(answer))
 	})
 }
 
@@ -366,6 +368,7 @@ func Test09_StopsInTheEnd(t *testing.T) {
 		require.Truef(t, t.Until(func() bool { return t.Goroutines() == 0 }), "Shutdown and Serve have returned, all connections are closed, and goroutines are left: %d", t.Goroutines())
 		require.Zerof(t, s.Clients(), "nobody is served any more, and Clients returns %d", s.Clients())
 	})
+	e.AgainUnderRace()
 }
 
 func Test10_StopsAtAnyMoment(t *testing.T) {
@@ -438,6 +441,44 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		require.Truef(t, t.Until(func() bool { return t.Goroutines() == 0 }), "Shutdown was called while a client was just being accepted, everything has returned, "+
 			"and goroutines are left: %d", t.Goroutines())
 		require.Zerof(t, s.Clients(), "Shutdown was called while a client was just being accepted, and Clients returns %d now", s.Clients())
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{}
+		ln := t.Listen()
+		var stopping *wire.Task
+		ln.OnAccept(func() {
+			stopping = t.Call(func() error { return s.Shutdown(context.Background()) })
+			time.Sleep(10 * time.Millisecond) // nobody is being served, so Shutdown returns
+		})
+		client := ln.Dial()
+		serving := t.Call(func() error { return s.Serve(ln) })
+
+		require.True(t, client.Ended(), "Shutdown was called while the only client was just being accepted, has returned, and that client is connected: it came too late to be served")
+		require.True(t, serving.Returned() && stopping.Returned(), "Shutdown was called while the only client was just being accepted, and it, or Serve, has not returned")
+		require.Zerof(t, s.Clients(), "Shutdown was called while the only client was just being accepted, and Clients returns %d now", s.Clients())
+	})
+
+	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Hour}
+		ln, _ := serve(t, s)
+		client := ln.Dial()
+		t.Wait()
+		var stopping *wire.Task
+		shutdown := sync.OnceFunc(func() { stopping = t.Call(func() error { return s.Shutdown(context.Background()) }) })
+		client.OnReadDeadline(func() {
+			shutdown()
+			for range 1000 {
+				runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
+			}
+		})
+		client.Send("hello")
+		client.Receive()
+		shutdown() // if no deadline was set
+
+		require.True(t, client.Ended(), "Shutdown was called while the server was just setting the deadline of its next Read: that deadline has replaced the one by which Shutdown ends a Read, and the client "+
+			"is still connected. Set the deadline first, and look then whether Shutdown has begun")
+		require.True(t, stopping.Returned(), "Shutdown was called while the server was just setting the deadline of its next Read, and has not returned")
 	})
 
 	wire.Test(e, func(t *wire.T) {

@@ -115,6 +115,7 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		server.Receive()
 		server.Send(frames("Zq7 is not whole")[:7])
 		keyboard.End()
+		t.Wait()
 		server.Close()
 		require.True(t, running.Returned(), "the server has closed the connection in the middle of an answer, and run has not returned")
 		require.NotContains(t, screen.Text(), "Zq7", "the server has closed the connection in the middle of an answer, and the client has printed the part that came as if it were the answer")
