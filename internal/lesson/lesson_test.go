@@ -160,7 +160,7 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
 
 func TestAgainUnderRace(t *testing.T) {
 	out := run(t, "LESSON=races", "-test.run=TestRacing")
-	if strings.Contains(out, "the race detector is not to be had here") {
+	if strings.Contains(out, "the race detector is not available here") {
 		t.Skip(out)
 	}
 	require.Equal(t, `    lesson_test.go: all answers were right this time, but the race detector has found that two
@@ -184,7 +184,7 @@ func TestAgainUnderRace(t *testing.T) {
 
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
-	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not to be had here, and only it could tell the rest: ")
+	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not available here, and only it could tell the rest: ")
 	require.Contains(t, out, "--- SKIP: TestRacing")
 }
 

@@ -29,7 +29,7 @@ func (e *Exercise) AgainUnderRace() {
 	}
 	file, err := raceBinary()
 	if err != nil {
-		e.Skipf("green so far, but the race detector is not to be had here, and only it could tell the rest: %v", err)
+		e.Skipf("green so far, but the race detector is not available here, and only it could tell the rest: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
 	defer cancel()
