@@ -219,13 +219,24 @@ func Crash(text string) string {
 func ReasonToWait() string {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
+	waits, writes := "", ""
 	for _, stack := range strings.Split(string(stacks), "\n\n") {
 		line := learnersLine.FindStringSubmatch("\n" + stack)
-		if line != nil && strings.Contains(strings.SplitN(stack, "\n", 2)[0], "Mutex") {
-			return "waits for a lock, at " + line[1] + ", that nobody gives back"
+		switch {
+		case line == nil:
+		case strings.Contains(strings.SplitN(stack, "\n", 2)[0], "Mutex"):
+			waits = line[1]
+		case strings.Contains(stack, "/wire.(*Conn).Write("):
+			writes = line[1]
 		}
 	}
-	return "waits for a lock that nobody gives back, or for something at package level"
+	switch {
+	case waits != "" && writes != "":
+		return fmt.Sprintf("waits for a lock, at %s, while another goroutine, which may hold it, waits in Write, at %s, for a client that takes nothing", waits, writes)
+	case waits != "":
+		return "waits for a lock, at " + waits + ", that nobody gives back"
+	}
+	return "waits for a lock that nobody gives back, or uses a channel that was made at package level"
 }
 
 // Lines says which lines of the learner's the traces in text name: ", at main.go:17

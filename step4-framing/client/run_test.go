@@ -45,6 +45,8 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 		} {
 			keyboard.Type(line.typed)
 			sent := server.Receive()
+			require.NotEmptyf(t, sent, "%s was typed, and nothing was sent; as for run, %s. What WriteFrame keeps in the buffer, Flush sends, and that before the client waits for the next line; "+
+				"and an empty line is a message, too", wire.Show(line.typed), running)
 			require.Equalf(t, frames(line.message), sent, "%s was typed, and %s was sent instead of one frame with it: %s; as for run, %s", wire.Show(line.typed), wire.Show(sent), line.why, running)
 		}
 		keyboard.Type("one\ntwo\nthr")
@@ -89,8 +91,8 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 
 		before := screen.Text()
 		server.Send(frames("one", "", "100%d"))
-		require.Truef(t, screen.Shows(before+"one\n\n100%d\n"), "three answers came in one piece, the second one empty, and the client has printed %s for them: each is to have a line of its own",
-			wire.Show(strings.TrimPrefix(screen.Text(), before)))
+		require.Truef(t, screen.Shows(before+"one\n\n100%d\n"), "three answers came in one piece, the second one empty, and the client has printed %s for them: each is to have a line of its own; as for run, %s",
+			wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
 
 		before = screen.Text()
 		long := strings.Repeat("a long answer, ", 20_000)

@@ -113,8 +113,8 @@ func Test05_RefusesToWriteWhatThePeerMustRefuse(t *testing.T) {
 		err := send(t, w, "eleven byte")
 		arrived := client.Receive()
 
-		require.Emptyf(t, arrived, "the limit is 10 bytes, WriteFrame was called with 11, and %s came: the peer must refuse that frame, "+
-			"and can never find the next one. Nothing of it may reach the wire", wire.Show(arrived))
+		require.Emptyf(t, arrived, "the limit is 10 bytes, WriteFrame was called with 11, and %s came. A frame above the limit the peer must refuse, "+
+			"and it can never find the next one; a part of the message is another message. So nothing of it may reach the wire", wire.Show(arrived))
 		require.ErrorIsf(t, err, ErrTooLarge, "the limit is 10 bytes, WriteFrame was called with 11, and the error was %v: the caller must be told that this "+
 			"message was not sent, by ErrTooLarge", err)
 
@@ -383,8 +383,8 @@ func Test11_KeepsFramesWholeWhenSeveralGoroutinesWrite(t *testing.T) {
 		require.Truef(t, err != nil && err != errWaits, "the peer took 6 bytes of a frame of 8, then Write failed, and the error was %v: whoever has written must be told", err)
 		err = send(t, w, "bbbb")
 		arrived := client.Receive()
-		require.Emptyf(t, arrived, "Write failed when %s had gone, and then a frame was written by somebody who knew nothing of that: %s came. To the peer that "+
-			"is the rest of the first frame. After an error nothing may be sent any more", wire.Show(torn), wire.Show(arrived))
+		require.Emptyf(t, arrived, "Write failed when %s had gone, and then a frame was written by somebody who knew nothing of that: %s came. What the peer makes "+
+			"of that, nobody knows: it still waits for the rest of the first frame, and whoever wrote that was told that it failed. After an error nothing may be sent any more", wire.Show(torn), wire.Show(arrived))
 		require.Errorf(t, err, "Write failed when %s had gone; the next WriteFrame and Flush sent nothing, which is right, and returned no error: their caller "+
 			"believes that the frame was sent", wire.Show(torn))
 	})

@@ -55,6 +55,8 @@ func Test13_AnswersEveryFrameWhole(t *testing.T) {
 				"server takes bytes for messages", len(frame), cut, wire.Show(early))
 			client.Send(frame[cut:])
 			answer := client.Receive()
+			require.NotEmptyf(t, answer, "a frame with %q has come, in pieces of %d and %d bytes, and no answer came; as for Serve, %s. What WriteFrame keeps in the buffer, Flush sends", "hello",
+				cut, len(frame)-cut, serving)
 			require.Equalf(t, frame, answer, "a frame with %q came in pieces of %d and %d bytes, and the answer was %s instead of a frame with the same message; as "+
 				"for Serve, %s", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
 		}
@@ -157,6 +159,7 @@ func Test16_EndsAConnectionThatBreaksTheProtocol(t *testing.T) {
 			client.Send(frames("good")+broken.bytes+frames("behind"), frames("far behind"))
 			answer := client.Receive()
 
+			require.NotEmptyf(t, answer, "a frame came, behind it %s, and the frame got no answer: what is in the buffer when the server gives up a client must be flushed once more", broken.what)
 			require.Equalf(t, frames("good"), answer, "a frame came, behind it %s, and behind that other frames; the answer was %s. The first frame is to be answered, and "+
 				"nothing else: what comes behind bytes that are no frame may look like one and is none, and whatever the server sends is taken for an answer", broken.what, wire.Show(answer))
 			time.Sleep(10 * time.Second) // for a while the server may read what the client still sends
