@@ -6,12 +6,16 @@ import (
 	"testing"
 )
 
-// TestMain lets four proofs run at a time, however few processors there are: most
-// of them wait for programs that do nothing.
+// TestMain lets eight proofs run at a time, however few processors there are: many of them
+// wait for programs that do nothing, or for their turn on port 20000. And it lets all of them take longer than
+// go test's ten minutes, on a slow machine.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == "2" {
-		flag.Set("test.parallel", "4")
+		flag.Set("test.parallel", "8")
+	}
+	if flag.Lookup("test.timeout").Value.String() == "10m0s" {
+		flag.Set("test.timeout", "30m")
 	}
 	os.Exit(m.Run())
 }
