@@ -26,11 +26,11 @@ func main() {
 		log.Fatal(err)
 	}
 	s := &Server{IdleTimeout: time.Minute, WriteTimeout: time.Minute, MaxClients: 1000}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt)
 	select {
 	case err := <-served:
 		log.SetOutput(os.Stderr)
