@@ -7,8 +7,10 @@
 //     otherwise than the solutions, is not;
 //   - docs/mistakes.md is the page that the mistakes make;
 //   - the first two solutions are the document's listings, token by token;
+//   - what a step gives to begin with is what the steps before it have come to;
 //   - the chapters are true: their links lead somewhere, each exercise has its section,
-//     and what stands in a console block is what the command prints.
+//     and what stands in a console block is what the command prints;
+//   - docs/mistakes.md shows all of the mistakes, as they are.
 //
 // A proof that fails says which file to change. After a change of a test or of its words,
 //
