@@ -9,8 +9,7 @@
 //   - the first two solutions are the document's listings, token by token;
 //   - what a step gives to begin with is what the steps before it have come to;
 //   - the chapters are true: their links lead somewhere, each exercise has its section,
-//     and what stands in a console block is what the command prints;
-//   - docs/mistakes.md shows all of the mistakes, as they are.
+//     and what stands in a console block is what the command prints.
 //
 // A proof that fails says which file to change. After a change of a test or of its words,
 //
@@ -18,5 +17,5 @@
 //
 // from the workspace's top folder runs the commands of the chapters again and
 // writes down what they print now; with -run Mistakes it makes docs/mistakes.md anew. The flag -short leaves out the
-// mistakes.
+// mistakes, and -load puts the solutions under load.
 package course
