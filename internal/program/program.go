@@ -28,8 +28,8 @@ const asProgram = "TCP_STEPS_PROGRAM"
 
 // Main is what a TestMain calls. In a process that [Start] has started it runs
 // main, and ends with exit status 0 when main returns. Otherwise it runs the tests
-// of m, with a time limit of 30 seconds for all of them instead of ten minutes,
-// unless a limit, -count, -bench or -fuzz was given.
+// of m, with a time limit of two minutes for all of them instead of ten, which leaves time to compile with
+// the race detector for the first time, unless a limit, -count, -bench or -fuzz was given.
 func Main(m *testing.M, main func()) {
 	switch os.Getenv(asProgram) {
 	case "":
@@ -41,7 +41,7 @@ func Main(m *testing.M, main func()) {
 	}
 	flag.Parse()
 	if value("timeout") == "10m0s" && value("count") == "1" && value("bench") == "" && value("fuzz") == "" {
-		flag.Set("test.timeout", "30s")
+		flag.Set("test.timeout", "2m")
 	}
 	os.Exit(lesson.Run(m))
 }

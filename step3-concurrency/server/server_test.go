@@ -568,9 +568,10 @@ func Test11_RunsAsAProgram(t *testing.T) {
 	if !server.Interrupt() {
 		e.Skip("green so far; this system cannot send Ctrl-C to another program, so the end is for you to try")
 	}
+	rest, ended := client.Rest()
+	client.Close() // it hangs up, too
 	require.True(e, server.Ended(), "Ctrl-C was typed, an idle client is connected, and a second later the program is still running")
 	require.Equalf(e, 0, server.ExitStatus(), "Ctrl-C was typed, and as for the program, %s. Stopped gently, it ends with exit status 0", server)
-	rest, ended := client.Rest()
 	require.Truef(e, ended && rest == "", "Ctrl-C was typed, the program has ended, and the client got %s instead of the end of the connection", wire.Show(rest))
 }
 
