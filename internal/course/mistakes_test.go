@@ -145,6 +145,7 @@ func TestMistakes(t *testing.T) {
 
 			var red []string
 			for name, result := range v.results {
+				require.NotEmptyf(t, result.action, "mistakes/%s: %s does not end:\n%s", m.name, name, v.output)
 				if result.action == "fail" {
 					red = append(red, name)
 				}
