@@ -114,31 +114,19 @@ func lay(t testing.TB, s step) string {
 	return filepath.Join(dir, s.name)
 }
 
-// solve puts the step's solution in the place of its starter.
+// solve puts the step's solution over its starter.
 func solve(t testing.TB, s step, dir string) {
 	t.Helper()
 	overlay(t, filepath.Join(root, "solutions", s.name), dir)
 }
 
-// overlay puts the packages of a folder in the place of those in dir, all but the
-// tests. What imports a package of its own step's solution then imports the step's.
+// overlay puts the files of a folder over those in dir. What imports a package of its own step's
+// solution then imports the step's.
 func overlay(t testing.TB, from, dir string) {
 	t.Helper()
-	replaced := map[string]bool{}
 	walk(t, from, func(path string) {
 		rel, err := filepath.Rel(from, path)
 		require.NoError(t, err)
-		folder := filepath.Join(dir, filepath.Dir(rel))
-		if !replaced[folder] {
-			replaced[folder] = true
-			starters, err := filepath.Glob(filepath.Join(folder, "*.go"))
-			require.NoError(t, err)
-			for _, file := range starters {
-				if !strings.HasSuffix(file, "_test.go") {
-					require.NoError(t, os.Remove(file))
-				}
-			}
-		}
 		write(t, filepath.Join(dir, rel), strings.ReplaceAll(read(t, path), "example.com/tcp-steps/solutions/", "example.com/tcp-steps/"))
 	})
 }

@@ -1,6 +1,7 @@
 package course
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"path/filepath"
@@ -100,6 +101,54 @@ func (m mistake) isRace() bool {
 	return false
 }
 
+// A trial is a copy of a step's solution in which the mistake was made.
+type trial struct {
+	mistake
+	dir  string
+	port string // ":20010" stands for ":20000" there, so that trials need not wait for their turns on it
+}
+
+// ports has, for each of the trials that go on at the same time, a port and the next one, for the turnstile.
+var ports = func() chan int {
+	ports := make(chan int, 16)
+	for i := range cap(ports) {
+		ports <- 20010 + 2*i
+	}
+	return ports
+}()
+
+func (m mistake) try(t *testing.T, s step) trial {
+	t.Helper()
+	dir, port := lay(t, s), <-ports
+	t.Cleanup(func() { ports <- port })
+	solve(t, s, dir)
+	m.make(t, dir)
+	there := strings.NewReplacer(":20000", fmt.Sprintf(":%d", port), ":19999", fmt.Sprintf(":%d", port+1))
+	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
+		walk(t, folder, func(file string) {
+			write(t, file, there.Replace(read(t, file)))
+		})
+	}
+	return trial{m, dir, fmt.Sprintf(":%d", port)}
+}
+
+// judge runs the exercises of the packages that the mistake changes; where which is not empty, only those
+// whose names it matches.
+func (tr trial) judge(t *testing.T, which string, env ...string) verdict {
+	t.Helper()
+	env = append(env, everything)
+	if !tr.isRace() {
+		env = append(env, lesson.WithoutRace+"=1") // which finds it before the race detector can, and saves half the time
+	}
+	v := testPackages(t, tr.dir, append([]string{"-run=" + which}, tr.packages()...), env...)
+	v.output = strings.ReplaceAll(v.output, tr.port, ":20000")
+	for name, r := range v.results {
+		r.output = strings.ReplaceAll(r.output, tr.port, ":20000")
+		v.results[name] = r
+	}
+	return v
+}
+
 func mistakes(t *testing.T) []mistake {
 	t.Helper()
 	paths, err := filepath.Glob("mistakes/*.txt")
@@ -133,15 +182,7 @@ func TestMistakes(t *testing.T) {
 			t.Parallel()
 			s, known := byName[m.step]
 			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
-			dir := lay(t, s)
-			solve(t, s, dir)
-			m.make(t, dir)
-
-			env := []string{everything}
-			if !m.isRace() {
-				env = append(env, lesson.WithoutRace+"=1") // which finds it before the race detector can, and saves half the time
-			}
-			v := testPackages(t, dir, m.packages(), env...)
+			v := m.try(t, s).judge(t, "")
 
 			var red []string
 			for name, result := range v.results {

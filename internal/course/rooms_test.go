@@ -159,7 +159,7 @@ func TestRightWork(t *testing.T) {
 			t.Run(s.name+"/"+folder.Name(), func(t *testing.T) {
 				t.Parallel()
 				dir := lay(t, s)
-				solve(t, s, dir) // what the folder does not have
+				solve(t, s, dir) // for what the folder does not have
 				overlay(t, filepath.Join("testdata", "right", s.name, folder.Name()), dir)
 				vet(t, dir)
 				requireGreen(t, s, test(t, dir, everything))

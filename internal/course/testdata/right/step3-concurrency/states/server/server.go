@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -98,30 +97,6 @@ func (s *Server) start(c net.Conn) {
 	cc := &clientConn{Conn: c, idle: s.IdleTimeout, write: s.WriteTimeout}
 	s.conns[cc] = struct{}{}
 	go s.handle(cc)
-}
-
-func (s *Server) handle(c *clientConn) {
-	defer func() {
-		c.end()
-		defer s.lock()()
-		delete(s.conns, c)
-		s.changed.Broadcast()
-	}()
-	var buf [4096]byte
-	for {
-		n, err := c.Read(buf[:])
-		if err != nil {
-			if err != io.EOF {
-				s.log(slog.LevelInfo, "gone", "client", c.RemoteAddr(), "err", err)
-			}
-			return
-		}
-		s.log(slog.LevelDebug, "message", "client", c.RemoteAddr(), "bytes", string(buf[:n]))
-		if _, err := c.Write(buf[:n]); err != nil {
-			s.log(slog.LevelInfo, "gone", "client", c.RemoteAddr(), "err", err)
-			return
-		}
-	}
 }
 
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -1,0 +1,176 @@
+package course
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var assertions = flag.Bool("assertions", false, "remove the assertions of the exercises, one after the other, and see which mistake gets through")
+
+// No assertion of an exercise can go without a mistake getting through, or being told in other words
+// than it promises. This takes some minutes:
+//
+//	go test ./internal/course -run Assertions -assertions -v
+//
+// prints, for each assertion, the mistake that needs it.
+func TestAssertions(t *testing.T) {
+	if !*assertions {
+		t.Skip("only with -assertions: it takes some minutes")
+	}
+	var mu sync.Mutex
+	neededBy := map[string]string{} // by the assertion's place: a mistake's name
+	need := func(place string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return neededBy[place] == ""
+	}
+	all := map[string][]assertion{} // by the step's name
+	for _, s := range steps(t) {
+		all[s.name] = assertionsOf(t, s)
+	}
+	t.Run("mistakes", func(t *testing.T) {
+		for _, m := range mistakes(t) {
+			t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
+				t.Parallel()
+				for place := range m.assertionsThatCatch(t, all[m.step], need) {
+					mu.Lock()
+					neededBy[place] = m.name
+					mu.Unlock()
+				}
+			})
+		}
+	})
+	for _, step := range slices.Sorted(maps.Keys(all)) {
+		for _, a := range all[step] {
+			by := neededBy[a.place]
+			t.Logf("%-52s %s", step+"/"+a.place, by)
+			if by == "" {
+				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step, a.place, a.text)
+			}
+		}
+	}
+}
+
+// An assertion is a statement of an exercise that calls testify's require and says something of the
+// learner's work: one without a message only sees that the test itself could begin.
+type assertion struct {
+	place       string // "server/server_test.go:575", in the step
+	text        string // its first line
+	first, last int    // its lines
+	begin, end  int    // its bytes in the file
+}
+
+func assertionsOf(t *testing.T, s step) []assertion {
+	t.Helper()
+	var all []assertion
+	walk(t, filepath.Join(root, s.name), func(file string) {
+		if strings.HasSuffix(file, "_test.go") {
+			name, err := filepath.Rel(filepath.Join(root, s.name), file)
+			require.NoError(t, err)
+			all = append(all, assertionsIn(t, filepath.ToSlash(name), read(t, file))...)
+		}
+	})
+	return all
+}
+
+func assertionsIn(t *testing.T, name, text string) []assertion {
+	t.Helper()
+	files := token.NewFileSet()
+	tree, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	var all []assertion
+	ast.Inspect(tree, func(n ast.Node) bool {
+		statement, ok := n.(*ast.ExprStmt)
+		if !ok {
+			return true
+		}
+		begin, end := files.Position(statement.Pos()), files.Position(statement.End())
+		line, _, _ := strings.Cut(text[begin.Offset:end.Offset], "\n")
+		if strings.HasPrefix(line, "require.") && line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
+			all = append(all, assertion{fmt.Sprintf("%s:%d", name, begin.Line), line, begin.Line, end.Line, begin.Offset, end.Offset})
+		}
+		return true
+	})
+	return all
+}
+
+// removed is the environment variable that names the assertion to be left out.
+const removed = "TCP_STEPS_REMOVED"
+
+// assertionsThatCatch returns the places of the assertions that are not removed without the mistake
+// getting through. It tries those alone for which try returns true.
+func (m mistake) assertionsThatCatch(t *testing.T, all []assertion, try func(place string) bool) map[string]bool {
+	t.Helper()
+	trial := m.try(t, step{name: m.step})
+	for _, folder := range m.packages() {
+		makeRemovable(t, trial.dir, folder, all)
+	}
+	needed := map[string]bool{}
+	for test, r := range trial.judge(t, "^("+strings.Join(slices.Collect(maps.Keys(m.red)), "|")+")$").results {
+		a, ok := speaker(r.output, all)
+		if !ok || m.red[test] == nil || !try(a.place) {
+			continue
+		}
+		without := trial.judge(t, "^"+test+"$", removed+"="+a.place).results[test]
+		for _, promised := range m.red[test] {
+			if without.action != "fail" || !strings.Contains(words(without.output), words(promised)) {
+				needed[a.place] = true
+			}
+		}
+	}
+	return needed
+}
+
+// makeRemovable rewrites the tests of a package so that an assertion can be left out. No line moves.
+func makeRemovable(t *testing.T, dir, folder string, all []assertion) {
+	t.Helper()
+	texts := map[string]string{}
+	for _, a := range slices.Backward(all) { // so that what stands before an assertion stays where it is
+		file, _, _ := strings.Cut(a.place, ":")
+		if "./"+path.Dir(file) != folder && path.Dir(file) != folder {
+			continue
+		}
+		if texts[file] == "" {
+			texts[file] = read(t, filepath.Join(dir, filepath.FromSlash(file)))
+		}
+		text := texts[file]
+		texts[file] = text[:a.begin] + "if os.Getenv(\"" + removed + "\") != \"" + a.place + "\" {" + text[a.begin:a.end] + "}" + text[a.end:]
+	}
+	for file, text := range texts {
+		if !strings.Contains(text, "\t\"os\"\n") {
+			text = strings.Replace(text, "import (\n", "import (\"os\";\n", 1)
+		}
+		write(t, filepath.Join(dir, filepath.FromSlash(file)), text)
+	}
+}
+
+var spoke = regexp.MustCompile(`(?m)^ +(\w+_test\.go):(\d+): `)
+
+// speaker returns the assertion whose message begins the output of an exercise. There is none where
+// the kit has said what is wrong.
+func speaker(output string, all []assertion) (assertion, bool) {
+	if parts := spoke.FindStringSubmatch(output); parts != nil {
+		line, _ := strconv.Atoi(parts[2])
+		for _, a := range all {
+			file, _, _ := strings.Cut(a.place, ":")
+			if path.Base(file) == parts[1] && a.first <= line && line <= a.last {
+				return a, true
+			}
+		}
+	}
+	return assertion{}, false
+}
