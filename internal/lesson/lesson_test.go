@@ -35,7 +35,7 @@ func TestLesson2(t *testing.T) {
 
 func TestLesson3(t *testing.T) {
 	exercise(t, "docs/0.md#3-go-on", func(e *lesson.Exercise) {
-		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n5\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
+		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n"+strings.Repeat("5", 100)+"err\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
 		require.Equal(e, 1, 2)
 	})
 }
@@ -212,7 +212,7 @@ func TestShowOutput_LeavesOutTheMiddle(t *testing.T) {
           2\x00\xff
           世界
           4
-          5
+          55555555555555555555555555555555555555555555…5555555555555555555555err
           6
           … 1000 lines more …
           8

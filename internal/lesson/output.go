@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,14 +61,15 @@ func firstMiB(name string) string {
 }
 
 // ShowOutput adds to the failure of t what the learner's program printed, or the
-// beginning and the end of it, and of each of its lines.
+// beginning and the end of it, and likewise of each of its lines.
 func ShowOutput(t *testing.T, text string) {
 	t.Helper()
 	showOutput(t.Output(), text)
 }
 
 func showOutput(w io.Writer, text string) {
-	const head, tail, columns = 6, 2, 70
+	const head, tail = 6, 2    // lines
+	const left, right = 44, 25 // columns, with "…" between them
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
 		return
@@ -80,8 +82,8 @@ func showOutput(w io.Writer, text string) {
 	fmt.Fprintln(w, "\n    the program printed:")
 	for _, line := range lines {
 		shown := []rune(printable(strings.TrimRight(line, "\r")))
-		if len(shown) > columns {
-			shown = append(shown[:columns], '…')
+		if len(shown) > left+1+right {
+			shown = slices.Concat(shown[:left], []rune("…"), shown[len(shown)-right:])
 		}
 		fmt.Fprintf(w, "      %s\n", string(shown))
 	}
