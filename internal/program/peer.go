@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -141,6 +142,28 @@ func (peer *Peer) Send(text string) {
 	if _, err := peer.conn.Write([]byte(text)); err != nil {
 		peer.picture.Note(peer.side, "cannot send: "+err.Error())
 	}
+}
+
+// Flood sends and sends, and takes nothing, until the program does not take anything either: it waits for
+// this side then. Flood reports whether it has come to that.
+func (peer *Peer) Flood() bool {
+	const enough = 64 << 20 // bytes: whoever takes so many does not wait
+	peer.picture.Note(peer.side, "sends and sends, takes nothing")
+	peer.conn.SetReadBuffer(1) // which the system makes its least
+	piece := bytes.Repeat([]byte("flood "), 700)
+	sent := 0
+	for w := (waiting{left: patience / 5}); sent < enough && w.more(); {
+		peer.conn.SetWriteDeadline(time.Now().Add(tick))
+		n, err := peer.conn.Write(piece)
+		if n > 0 {
+			sent += n
+			w = waiting{left: patience / 5}
+		}
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+	}
+	return sent < enough
 }
 
 // Receive waits until n bytes have arrived, and returns all that has. It returns

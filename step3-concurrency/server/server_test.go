@@ -574,6 +574,14 @@ func Test11_RunsAsAProgram(t *testing.T) {
 	client.Close() // it hangs up, too
 	require.True(e, server.Ended(), "Ctrl-C was typed, the only client has left, and a second later the program is still running")
 	require.Equalf(e, 0, server.ExitStatus(), "Ctrl-C was typed, and as for the program, %s. Stopped gently, it ends with exit status 0", server)
+	server.Stop()
+
+	server = program.Start(e, "-quiet")
+	busy := server.Dial()
+	waits := busy.Flood() // in Write, if this is true
+	server.Interrupt()
+	require.True(e, !waits || server.StaysUp(), "Ctrl-C was typed while a client was getting its answer, and the program was gone before it had it all: Serve returns when Shutdown "+
+		"begins, so main waits until Shutdown has returned")
 }
 
 // A ledger is a listener that knows how many of its connections are open.
