@@ -13,6 +13,7 @@ import "net"
 // TODO exercise 5: Echo any bytes unchanged
 // TODO exercise 6: Show what it received
 // TODO exercise 7: Let go of a client that leaves
+// TODO exercise 9: Outlive a client that vanishes
 func process(conn net.Conn) {
 }
 

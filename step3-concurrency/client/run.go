@@ -20,4 +20,5 @@ func run(conn net.Conn, in io.Reader, out io.Writer) error {
 
 // What main is to do, in main.go:
 //
+// TODO exercise 16: Notice that the server has gone
 // TODO exercise 18: Say so when nobody is listening
