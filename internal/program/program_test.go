@@ -229,7 +229,7 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		"nobody dials":            {"and nobody connected; as for the program, it has ended, with exit status 0.", "to standard error"},
 		"in use":                  {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
 		"does not compile":        {"testdata/broken does not compile", "undefined: missing"},
-		"a picture":               {": there was an answer\n", `│  ◀───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
+		"a picture":               {": there was an answer\n", `│  ◄───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")

@@ -284,7 +284,7 @@ func (t *T) draw() string {
 		pictures = append(pictures, c.link.picture.Draw(states[Client], states[Server]))
 	}
 	if more := len(t.conns) - len(pictures); more > 0 {
-		pictures = append(pictures, fmt.Sprintf("(and %s not drawn)\n", count(more, "connection")))
+		pictures = append(pictures, strings.Repeat(" ", margin-2)+fmt.Sprintf("(and %s not drawn)\n", count(more, "connection")))
 	}
 	return strings.Join(pictures, "\n")
 }

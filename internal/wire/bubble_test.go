@@ -193,7 +193,7 @@ var exhibits = map[string]struct {
 		},
 		[]string{
 			"bubble_test.go:", ": the answer is not in capitals\n    \n        client",
-			`│  ◀───────────────────────────────── "hello"  │`,
+			`│  ◄───────────────────────────────── "hello"  │`,
 			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n",
 		},
 	},

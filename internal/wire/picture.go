@@ -174,9 +174,9 @@ func (e event) draw() string {
 	}
 	dashes := strings.Repeat("─", max(minArrow, inner-6-columns(text)))
 	if e.side == Client {
-		return between(pad("  "+text+" "+dashes+"▶", inner))
+		return between(pad("  "+text+" "+dashes+"►", inner))
 	}
-	return between(padLeft("◀"+dashes+" "+text+"  ", inner))
+	return between(padLeft("◄"+dashes+" "+text+"  ", inner))
 }
 
 func between(text string) string {

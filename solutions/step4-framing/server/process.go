@@ -61,8 +61,9 @@ func (c *client) Read(p []byte) (int, error) {
 	if err := c.prepareToWait(); err != nil {
 		return 0, err
 	}
-	// Let the others go first. Meanwhile this client's next messages may arrive, and then Read finds them, instead of a
-	// reason to wait: that would be two more system calls and a goroutine to be woken.
+	// Let the others go first. Meanwhile this client's next messages may arrive, and then Read
+	// finds them, instead of a reason to wait: that would be two more system calls and a
+	// goroutine to be woken.
 	runtime.Gosched()
 	return c.conn.Read(p)
 }
