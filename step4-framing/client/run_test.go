@@ -37,7 +37,7 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 		keyboard, _, server, running := start(t)
 		long := strings.Repeat("0123456789", 10_000)
 		for _, line := range []struct{ typed, message, why string }{
-			{"hello\n", "hello", "the line is the message, without its ending"},
+			{"hello\n", "hello", "the line is the message, without its ending, and Flush sends it before the client waits for the next one"},
 			{"\n", "", "an empty line is an empty message, and now there is something to send for it"},
 			{"  with  blanks \r\n", "  with  blanks ", "the message is the line without its ending, with all its blanks"},
 			{"你好\n", "你好", "the header counts bytes"},
@@ -45,8 +45,6 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 		} {
 			keyboard.Type(line.typed)
 			sent := server.Receive()
-			require.NotEmptyf(t, sent, "%s was typed, and nothing was sent; as for run, %s. What WriteFrame keeps in the buffer, Flush sends, and that before the client waits for the next line; "+
-				"and an empty line is a message, too", wire.Show(line.typed), running)
 			require.Equalf(t, frames(line.message), sent, "%s was typed, and %s was sent instead of one frame with it: %s; as for run, %s", wire.Show(line.typed), wire.Show(sent), line.why, running)
 		}
 		keyboard.Type("one\ntwo\nthr")
@@ -119,9 +117,9 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		keyboard.End()
 		t.Wait()
 		server.Close()
-		require.True(t, running.Returned(), "the server has closed the connection in the middle of an answer, and run has not returned")
+		running.Returned()
 		require.NotContains(t, screen.Text(), "Zq7", "the server has closed the connection in the middle of an answer, and the client has printed the part that came as if it were the answer")
-		require.Error(t, running.Err(), "the server has closed the connection in the middle of an answer, and run has returned nil: its caller believes that all is there")
+		require.Errorf(t, running.Err(), "the server has closed the connection in the middle of an answer, and as for run, %s: its caller must learn that not all is there", running)
 	})
 }
 
@@ -139,12 +137,12 @@ func Test22_WorksTogether(t *testing.T) {
 	client.Type(text)
 	client.CloseInput()
 
-	require.True(e, client.Ended(), "1,000 lines were typed, the input has ended, and the client has not")
+	client.Ended()
 	printed := strings.ReplaceAll(client.Stdout(), "\r\n", "\n")
 	same := 0
 	for same < len(lines) && strings.HasPrefix(printed, strings.Join(lines[:same+1], "\n")+"\n") {
 		same++
 	}
-	require.Truef(e, printed == text, "1,000 lines went in, to your client and your server, and of what the client printed only the first %d lines are the same, of %d", same, strings.Count(printed, "\n"))
+	require.Truef(e, printed == text, "1,000 lines went in, to your client and your server, and of what the client printed only the first %d lines are the same, of %d; as for the client, %s", same, strings.Count(printed, "\n"), client)
 	require.Equalf(e, 0, client.ExitStatus(), "1,000 lines went in and came out again, and as for the client, %s", client)
 }

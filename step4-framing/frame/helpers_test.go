@@ -80,7 +80,7 @@ func (r result) String() string {
 	return "returned " + wire.Show(r.payload)
 }
 
-// An endless is a stream that repeats itself. It ends a goroutine that reads on and on.
+// An endless is a stream that repeats itself. It fails for those who read on and on.
 type endless struct {
 	bytes string
 	at    int
@@ -91,14 +91,14 @@ func (s *endless) Read(p []byte) (int, error) {
 	n := copy(p, s.bytes[s.at:])
 	s.at = (s.at + n) % len(s.bytes)
 	if s.taken += n; s.taken > 64<<20 {
-		runtime.Goexit()
+		return 0, errors.New("64 MiB were read, and no frame was found in them")
 	}
 	return n, nil
 }
 
 // A slowConn is a connection on which the first Write takes its time. As on TCP,
 // only one Write at a time brings bytes onto the wire, and the others wait; but a goroutine can be
-// made to wait when all its bytes are on the wire and Write has not returned yet.
+// made to wait when all its bytes are on the wire and Write has not returned yet, or when none are and Write has not really begun.
 type slowConn struct {
 	takes   func(size int) int // how many bytes of the first Write are on the wire before it stops
 	stopped chan struct{}      // closed when it has stopped
@@ -122,13 +122,16 @@ func (c *slowConn) Write(p []byte) (int, error) {
 	c.began = true
 	n := c.takes(len(p))
 	c.wire = append(c.wire, p[:n]...)
-	if n == len(p) {
+	within := 0 < n && n < len(p) // so that no other one can begin
+	if !within {
 		c.mu.Unlock()
-	} else {
-		defer c.mu.Unlock()
 	}
 	close(c.stopped)
 	<-c.goOn
+	if !within {
+		c.mu.Lock()
+	}
+	defer c.mu.Unlock()
 	c.wire = append(c.wire, p[n:]...)
 	return len(p), nil
 }

@@ -55,10 +55,8 @@ func Test13_AnswersEveryFrameWhole(t *testing.T) {
 				"server takes bytes for messages", len(frame), cut, wire.Show(early))
 			client.Send(frame[cut:])
 			answer := client.Receive()
-			require.NotEmptyf(t, answer, "a frame with %q has come, in pieces of %d and %d bytes, and no answer came; as for Serve, %s. What WriteFrame keeps in the buffer, Flush sends", "hello",
-				cut, len(frame)-cut, serving)
 			require.Equalf(t, frame, answer, "a frame with %q came in pieces of %d and %d bytes, and the answer was %s instead of a frame with the same message; as "+
-				"for Serve, %s", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
+				"for Serve, %s. WriteFrame puts the answer, and its header, into a buffer, and Flush sends it", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
 		}
 		for _, message := range []string{" two\r\nlines \r\n", "\x00\x00\x00\x05hello", "\xff\xfe is no UTF-8", "100%d"} {
 			client.Send(frames(message))
@@ -70,8 +68,8 @@ func Test13_AnswersEveryFrameWhole(t *testing.T) {
 			frame := frames(strings.Repeat("m", size))
 			client.Send(frame)
 			answer := client.Receive()
-			require.Truef(t, frame == answer, "a frame with a message of %d bytes came, and the answer was %s instead of a frame with the same message: a message may be "+
-				"empty, and may have up to 1 MiB", size, wire.Show(answer))
+			require.Truef(t, frame == answer, "a frame of %d bytes, header and all, came, and the answer was %s instead of a frame with the same message: a message may be "+
+				"empty, and may have up to 1 MiB", len(frame), wire.Show(answer))
 		}
 	})
 }
@@ -138,9 +136,9 @@ func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
 		pieces := client.ReceivePieces()
 
 		answers := strings.Join(pieces, "")
-		require.Truef(t, frames(sixteen...) == answers, "32 frames came in one piece, and the answer was %s instead of these frames in this order", wire.Show(answers))
-		require.LessOrEqualf(t, len(pieces), 2, "32 frames came in one piece, and were answered in %d Writes: each is a system call, which costs more than all the "+
-			"rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that may wait", len(pieces))
+		require.Truef(t, frames(sixteen...) == answers && len(pieces) <= 2, "32 frames came in one piece, and the answer was %s, in %d Writes, instead of the same frames in one Write or "+
+			"two: each is a system call, which costs more than all the rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that "+
+			"may wait", wire.Show(answers), len(pieces))
 	})
 }
 
@@ -159,9 +157,8 @@ func Test16_EndsAConnectionThatBreaksTheProtocol(t *testing.T) {
 			client.Send(frames("good")+broken.bytes+frames("behind"), frames("far behind"))
 			answer := client.Receive()
 
-			require.NotEmptyf(t, answer, "a frame came, behind it %s, and the frame got no answer: what is in the buffer when the server gives up a client must be flushed once more", broken.what)
-			require.Equalf(t, frames("good"), answer, "a frame came, behind it %s, and behind that other frames; the answer was %s. The first frame is to be answered, and "+
-				"nothing else: what comes behind bytes that are no frame may look like one and is none, and whatever the server sends is taken for an answer", broken.what, wire.Show(answer))
+			require.Equalf(t, frames("good"), answer, "a frame came, behind it %s, and behind that other frames; the answer was %s. The first frame is to be answered, with "+
+				"a last Flush, and nothing else: what comes behind bytes that are no frame may look like one and is none, and whatever the server sends is taken for an answer", broken.what, wire.Show(answer))
 			time.Sleep(10 * time.Second) // for a while the server may read what the client still sends
 			require.Truef(t, client.Ended(), "%s came, and the connection is still open: where the next frame begins nobody knows any more, so there is nothing "+
 				"to wait for", broken.what)
@@ -183,14 +180,10 @@ func Test17_GivesASlowSenderIdleTimeoutForAWholeFrame(t *testing.T) {
 		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
 		dripping := ln.Dial()
 		frame := frames(strings.Repeat("d", 100))
-		begin := time.Now()
 		for i := range 9 { // for three minutes
 			dripping.Send(frame[i : i+1])
 			early := strings.Join(dripping.Arrived(), "")
 			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s", len(frame), i+1, wire.Show(early))
-			if time.Since(begin) < 50*time.Second {
-				require.Falsef(t, dripping.Closed(), "IdleTimeout is a minute, and a client that has been sending a frame for %v was let go", time.Since(begin).Round(time.Second))
-			}
 			time.Sleep(19 * time.Second)
 		}
 		require.True(t, dripping.Ended(), "IdleTimeout is a minute, and a client that sends a byte of the same frame every 19 s is still connected after three: if each byte moves "+
@@ -203,13 +196,13 @@ func Test17_GivesASlowSenderIdleTimeoutForAWholeFrame(t *testing.T) {
 		client := ln.Dial()
 		frame := frames("slow, and steady")
 		for range 3 {
-			time.Sleep(40 * time.Second) // it thinks
+			time.Sleep(35 * time.Second) // it thinks
 			for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
-				time.Sleep(10 * time.Second)
+				time.Sleep(15 * time.Second)
 				client.Send(piece)
 			}
 			answer := client.Receive()
-			require.Equalf(t, frame, answer, "IdleTimeout is a minute, a client was silent for 50 s, and then sent a frame within 30 s: the answer was %s. It was never silent "+
+			require.Equalf(t, frame, answer, "IdleTimeout is a minute, a client was silent for 50 s, and then sent a frame within 45 s: the answer was %s. It was never silent "+
 				"for a minute, and no frame took one: the time to wait for a frame and the time for its bytes are two", wire.Show(answer))
 		}
 		time.Sleep(62 * time.Second)
@@ -245,9 +238,9 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 
 		client.Send(frames("hello\ntime=2030-01-01T00:00:00 level=INFO msg=\"the disk is full\""))
 		client.Receive()
-		require.Lenf(t, linesWith(text, "the disk is full"), 1, "a message with a line ending in it came, and Log was told: %s", text)
-		require.Containsf(t, linesWith(text, "the disk is full")[0], "hello", "a message with a line ending in it came, and in the log it is two lines: whoever reads the log takes the second one for "+
-			"the server's own. Give the message to Log as a value, which it quotes")
+		lines := linesWith(text, "the disk is full")
+		require.Truef(t, len(lines) == 1 && strings.Contains(lines[0], "hello"), "a message with a line ending in it came, and Log was told: %s. It is one message, and whoever reads the log "+
+			"takes a second line for the server's own. Give the message to Log as a value, which it quotes", text)
 
 		client.Send(frames("Zq7 is not whole")[:7])
 		client.CloseWrite()
@@ -317,8 +310,7 @@ func Test19_StillStopsGently(t *testing.T) {
 		require.True(t, busy.Ended(), "Shutdown was called, and a client that has got its answer is still connected")
 		require.False(t, busy.WasReset(), "Shutdown was called, and the server has closed a connection on which there were bytes that it had not read: that is a reset, and a reset can destroy "+
 			"the answer that is still on its way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
-		require.True(t, stopping.Returned(), "the last client has left, and Shutdown has not returned")
-		require.NoErrorf(t, stopping.Err(), "the last client has left, and Shutdown has not returned nil: %s", stopping)
-		require.True(t, serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "Shutdown was called, and Serve has not returned ErrServerClosed")
+		require.Truef(t, stopping.Returned() && stopping.Err() == nil && serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "the last client has left; as for Shutdown, which should "+
+			"return nil, %s, and as for Serve, which should return ErrServerClosed, %s", stopping, serving)
 	})
 }
