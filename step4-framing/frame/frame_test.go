@@ -24,13 +24,14 @@ func Test03_WritesTheHeader(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#3-write-the-header")
 	wire.Test(e, func(t *wire.T) {
 		client, conn := t.Lend()
-		w := NewWriter(conn, 1<<20)
+		w := NewWriter(conn, 1<<21)
 
 		for _, frame := range []struct{ payload, header, why string }{
 			{"hello", "\x00\x00\x00\x05", "the header is four bytes, the most significant first, and counts the bytes of the payload, not its own"},
 			{"世界", "\x00\x00\x00\x06", "the header counts bytes, and these 2 characters have 6"},
 			{strings.Repeat("a", 300), "\x00\x00\x01\x2c", "300 is 1 times 256, and 44"},
 			{strings.Repeat("b", 70_000), "\x00\x01\x11\x70", "70,000 does not fit into two bytes, and the header has four"},
+			{strings.Repeat("c", 1<<20), "\x00\x10\x00\x00", "1 MiB is 16 times 65,536"},
 		} {
 			err := send(t, w, frame.payload)
 			arrived := client.Receive()
@@ -170,14 +171,14 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 		client, conn := t.Lend()
 		r := NewReader(conn, 1<<20)
 
-		long := strings.Repeat("0123456789", 10_000)
+		long := strings.Repeat("0123456789abcdef", 1<<16)[1:]
 		frame := frames(long)
 		for at := 0; at < len(frame); at += 3000 {
 			client.Send(frame[at:min(at+3000, len(frame))])
 		}
 		got := next(t, r)
 
-		require.Truef(t, got == result{payload: long}, "a frame with 100,000 bytes came in pieces of 3,000, and ReadFrame %v: the limit is "+
+		require.Truef(t, got == result{payload: long}, "a frame with 1,048,575 bytes came in pieces of 3,000, and ReadFrame %v: the limit is "+
 			"1 MiB, and a frame may be larger than any buffer that was made before it came", got)
 	})
 	wire.Test(e, func(t *wire.T) {

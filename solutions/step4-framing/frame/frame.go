@@ -32,9 +32,6 @@ const (
 	// share one, the better: so there is room for 16 frames of 4 KiB and more.
 	window = 128 << 10
 
-	// maxEmpty is how often in a row Read may return neither a byte nor an error.
-	maxEmpty = 100
-
 	// maxLimit is the largest limit: a frame's size must be an int on every machine.
 	maxLimit = math.MaxInt32 - HeaderSize
 )
@@ -49,7 +46,7 @@ type Reader struct {
 	limit      int
 	buf        []byte
 	start, end int   // buf[start:end] has arrived, and was not returned yet
-	err        error // came together with the last bytes, and is told when they are used up
+	err        error // of the last Read, told when the bytes before it are used up
 }
 
 // NewReader returns a Reader that takes frames from r whose payload has at most
@@ -86,22 +83,19 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 				return arrived[HeaderSize:size:size], nil
 			}
 		}
-		if err := r.fill(size); err != nil {
+		if err := r.err; err != nil {
+			r.err = nil
 			if err == io.EOF && len(arrived) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
 		}
+		r.fill(size)
 	}
 }
 
 // fill reads once, for a frame of the given size, of which a part is still to come.
-func (r *Reader) fill(size int) error {
-	if err := r.err; err != nil {
-		r.err = nil
-		return err
-	}
-
+func (r *Reader) fill(size int) {
 	// For a small frame, read as much as there is: other frames may stand behind it. For a
 	// frame that is larger than the window, read no further than its end: the
 	// beginning of the next one would only have to be moved.
@@ -113,18 +107,9 @@ func (r *Reader) fill(size int) error {
 	r.start, r.end = 0, copy(to, r.buf[r.start:r.end])
 	r.buf = to
 
-	for range maxEmpty {
-		n, err := r.r.Read(r.buf[r.end:min(most, len(r.buf))])
-		r.end += n
-		if n > 0 {
-			r.err = err
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return io.ErrNoProgress
+	n, err := r.r.Read(r.buf[r.end:min(most, len(r.buf))])
+	r.end += n
+	r.err = err // it may have come together with bytes, which come first
 }
 
 // A Writer puts payloads into frames and sends them. Several goroutines may use it:
