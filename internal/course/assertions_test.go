@@ -32,12 +32,7 @@ func TestAssertions(t *testing.T) {
 		t.Skip("only with -assertions: it takes some minutes")
 	}
 	var mu sync.Mutex
-	neededBy := map[string]string{} // by the assertion's place: a mistake's name
-	need := func(place string) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return neededBy[place] == ""
-	}
+	neededBy := map[string]string{} // by the step's name and the assertion's place: a mistake's name
 	all := map[string][]assertion{} // by the step's name
 	for _, s := range steps(t) {
 		all[s.name] = assertionsOf(t, s)
@@ -46,9 +41,14 @@ func TestAssertions(t *testing.T) {
 		for _, m := range mistakes(t) {
 			t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
 				t.Parallel()
+				need := func(place string) bool {
+					mu.Lock()
+					defer mu.Unlock()
+					return neededBy[m.step+"/"+place] == ""
+				}
 				for place := range m.assertionsThatCatch(t, all[m.step], need) {
 					mu.Lock()
-					neededBy[place] = m.name
+					neededBy[m.step+"/"+place] = m.name
 					mu.Unlock()
 				}
 			})
@@ -56,7 +56,7 @@ func TestAssertions(t *testing.T) {
 	})
 	for _, step := range slices.Sorted(maps.Keys(all)) {
 		for _, a := range all[step] {
-			by := neededBy[a.place]
+			by := neededBy[step+"/"+a.place]
 			t.Logf("%-52s %s", step+"/"+a.place, by)
 			if by == "" {
 				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step, a.place, a.text)
