@@ -239,6 +239,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
 			}
 			out, err := cmd.CombinedOutput()
+			if strings.Contains(string(out), "the go command is not available here") {
+				t.Skip(string(out))
+			}
 			require.Error(t, err, "the exhibit passes")
 			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n") {
 				unwrapped := strings.ReplaceAll(string(out), "\n        ", " ")
