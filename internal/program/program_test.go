@@ -64,7 +64,7 @@ func main() {
 			fmt.Println(strings.Repeat("x", 1000))
 		}
 	case "wait":
-		select {}
+		time.Sleep(time.Hour) // select {} can be a deadlock, which Go ends
 	case "interrupted":
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, os.Interrupt)
