@@ -186,6 +186,7 @@ func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
 	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not available here, and only it could tell the rest: ")
 	require.Contains(t, out, "--- SKIP: TestRacing")
+	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler", "-test.run=TestRacing"), "the rest: #")
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {

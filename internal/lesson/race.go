@@ -74,9 +74,14 @@ var raceBinary = sync.OnceValues(func() (string, error) {
 // raceFolder is removed at the end of the process.
 var raceFolder string
 
+// firstLine returns the first line of text that is not a heading of the go command: "# runtime/cgo".
 func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "# ") {
+			return line
+		}
+	}
+	return ""
 }
 
 // firstRace returns the first report of the race detector in text.
