@@ -94,7 +94,7 @@ func TestSlow(t *testing.T) {
 func run(t *testing.T, env string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(args, "-test.v")...)
-	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", "LESSON=1")
+	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", lesson.RunAll+"=", lesson.WithoutRace+"=", "LESSON=1")
 	cmd.Env = append(cmd.Env, strings.Split(env, ",")...)
 	out, _ := cmd.CombinedOutput()
 	var lines []string // those of the exercises
