@@ -55,6 +55,10 @@ func main() {
 		for in.Scan() {
 			fmt.Println("read", in.Text())
 		}
+	case "count later":
+		time.Sleep(1200 * time.Millisecond)
+		in, _ := io.ReadAll(os.Stdin)
+		fmt.Println("read", len(in))
 	case "panic":
 		panic(errors.New("I cannot go on"))
 	case "stderr":
@@ -129,6 +133,14 @@ func TestProgram_ReadsAndPrints(t *testing.T) {
 	require.True(t, p.Ended())
 	require.Equal(t, "read one\nread two\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
 	p.Type("to nobody\n")
+}
+
+func TestProgram_ReadsLaterAllThatWasTyped(t *testing.T) {
+	_, p := start(t, "count later")
+	p.Type(strings.Repeat("x", 1<<20))
+	p.CloseInput()
+	require.True(t, p.Shows("read"))
+	require.Equal(t, "read 1048576", strings.TrimSpace(p.Stdout()))
 }
 
 func TestProgram_Panics(t *testing.T) {
