@@ -189,6 +189,12 @@ func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler", "-test.run=TestRacing"), "the rest: #")
 }
 
+func TestAgainUnderRace_LeavesTimeForTheRest(t *testing.T) {
+	out := run(t, "LESSON=races", "-test.run=TestRacing", "-test.timeout=30s")
+	require.Contains(t, out, "to compile for it takes too long the first time. Run the tests once more, and it will take less")
+	require.Contains(t, out, "--- SKIP: TestRacing")
+}
+
 func TestRun_PassesOnTheRest(t *testing.T) {
 	out := run(t, "", "-test.run=TestLesson", "-test.paniconexit0")
 	require.Contains(t, out, "--- PASS: TestLesson1")
