@@ -94,7 +94,7 @@ func TestSlow(t *testing.T) {
 func run(t *testing.T, env string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(args, "-test.v")...)
-	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", "LESSON=1")
+	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", lesson.RunAll+"=", lesson.WithoutRace+"=", "LESSON=1")
 	cmd.Env = append(cmd.Env, strings.Split(env, ",")...)
 	out, _ := cmd.CombinedOutput()
 	var lines []string // those of the exercises
@@ -185,6 +185,13 @@ func TestAgainUnderRace(t *testing.T) {
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
 	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not available here, and only it could tell the rest: ")
+	require.Contains(t, out, "--- SKIP: TestRacing")
+	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler", "-test.run=TestRacing"), "the rest: #")
+}
+
+func TestAgainUnderRace_LeavesTimeForTheRest(t *testing.T) {
+	out := run(t, "LESSON=races", "-test.run=TestRacing", "-test.timeout=30s")
+	require.Contains(t, out, "to compile for it takes too long the first time. Run the tests once more, and it will take less")
 	require.Contains(t, out, "--- SKIP: TestRacing")
 }
 

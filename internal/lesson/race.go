@@ -27,7 +27,7 @@ func (e *Exercise) AgainUnderRace() {
 	if raceDetector || os.Getenv(WithoutRace) != "" {
 		return
 	}
-	file, err := raceBinary()
+	file, err := raceBinary(e)
 	if err != nil {
 		e.Skipf("green so far, but the race detector is not available here, and only it could tell the rest: %v", err)
 	}
@@ -52,31 +52,62 @@ func (e *Exercise) AgainUnderRace() {
 
 const raceTimeout = time.Minute
 
+// raceReserve is what a build with the race detector leaves of the time limit of go test, for the exercises that follow.
+const raceReserve = 30 * time.Second
+
 // raceOptions keeps a program from waiting for a second before it ends.
 func raceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
 // raceBinary builds the tests of the package in this folder, the one that is being tested, with the race
 // detector, once for all its exercises.
-var raceBinary = sync.OnceValues(func() (string, error) {
+func raceBinary(e *Exercise) (string, error) {
+	race.once.Do(func() { race.file, race.err = buildForRace(e) })
+	return race.file, race.err
+}
+
+var race struct {
+	once sync.Once
+	file string
+	err  error
+}
+
+func buildForRace(e *Exercise) (string, error) {
 	dir, err := os.MkdirTemp(os.Getenv(supervised), "race")
 	if err != nil {
 		return "", err
 	}
 	raceFolder = dir
 	file := filepath.Join(dir, "race.test.exe")
-	out, err := exec.Command("go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o", file, ".").CombinedOutput()
-	if err != nil {
-		return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s %v", firstLine(string(out)), err)))
+	ctx := context.Background()
+	if deadline, ok := e.Deadline(); ok {
+		var cancel func()
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve))
+		defer cancel()
 	}
-	return file, nil
-})
+	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o", file, ".")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it cleans up, where it can
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		return file, nil
+	case ctx.Err() != nil: // what is compiled by now is kept for the next time
+		return "", errors.New("to compile for it takes too long the first time. Run the tests once more, and it will take less")
+	}
+	return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s %v", firstLine(string(out)), err)))
+}
 
 // raceFolder is removed at the end of the process.
 var raceFolder string
 
+// firstLine returns the first line of text that is not a heading of the go command: "# runtime/cgo".
 func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "# ") {
+			return line
+		}
+	}
+	return ""
 }
 
 // firstRace returns the first report of the race detector in text.

@@ -90,6 +90,7 @@ type Program struct {
 	e      *lesson.Exercise
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
+	typed  chan struct{} // closed when all that was typed so far is written
 	stdout recorder
 	stderr recorder
 	all    recorder // standard output and standard error, as they came
@@ -113,7 +114,8 @@ func Start(e *lesson.Exercise, args ...string) *Program {
 func start(e *lesson.Exercise, file string, args []string) *Program {
 	e.Helper()
 	TakeTurn(e)
-	p := &Program{e: e, cmd: exec.Command(file, args...), ended: make(chan struct{})}
+	p := &Program{e: e, cmd: exec.Command(file, args...), typed: make(chan struct{}), ended: make(chan struct{})}
+	close(p.typed) // nothing was
 	// Under -race a program would wait for a second before it ends.
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
@@ -174,14 +176,16 @@ func (p *Program) end() {
 }
 
 // Type types the text, which the program reads from its standard input. Where the
-// program has ended, nothing happens.
+// program has ended, nothing happens. Where it is slow to read, the text is typed meanwhile.
 func (p *Program) Type(text string) {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "typed: "+wire.Show(text))
 	}
-	typed := make(chan struct{})
+	before, typed := p.typed, make(chan struct{})
+	p.typed = typed
 	go func() {
 		defer close(typed)
+		<-before
 		io.WriteString(p.stdin, text)
 	}()
 	select {
@@ -190,8 +194,13 @@ func (p *Program) Type(text string) {
 	}
 }
 
-// CloseInput ends the program's standard input: what Ctrl-D does in a terminal.
-func (p *Program) CloseInput() { p.stdin.Close() }
+// CloseInput ends the program's standard input behind what was typed: what Ctrl-D does in a terminal.
+func (p *Program) CloseInput() {
+	go func() {
+		<-p.typed
+		p.stdin.Close()
+	}()
+}
 
 // Shows waits until the program's standard output contains the text, and reports
 // whether it does.

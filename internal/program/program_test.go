@@ -55,6 +55,10 @@ func main() {
 		for in.Scan() {
 			fmt.Println("read", in.Text())
 		}
+	case "count later":
+		time.Sleep(1200 * time.Millisecond)
+		in, _ := io.ReadAll(os.Stdin)
+		fmt.Println("read", len(in))
 	case "panic":
 		panic(errors.New("I cannot go on"))
 	case "stderr":
@@ -64,7 +68,7 @@ func main() {
 			fmt.Println(strings.Repeat("x", 1000))
 		}
 	case "wait":
-		select {}
+		time.Sleep(time.Hour) // select {} can be a deadlock, which Go ends
 	case "interrupted":
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, os.Interrupt)
@@ -129,6 +133,14 @@ func TestProgram_ReadsAndPrints(t *testing.T) {
 	require.True(t, p.Ended())
 	require.Equal(t, "read one\nread two\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
 	p.Type("to nobody\n")
+}
+
+func TestProgram_ReadsLaterAllThatWasTyped(t *testing.T) {
+	_, p := start(t, "count later")
+	p.Type(strings.Repeat("x", 1<<20))
+	p.CloseInput()
+	require.True(t, p.Shows("read"))
+	require.Equal(t, "read 1048576", strings.TrimSpace(p.Stdout()))
 }
 
 func TestProgram_Panics(t *testing.T) {
@@ -239,6 +251,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
 			}
 			out, err := cmd.CombinedOutput()
+			if strings.Contains(string(out), "the go command is not available here") {
+				t.Skip(string(out))
+			}
 			require.Error(t, err, "the exhibit passes")
 			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n") {
 				unwrapped := strings.ReplaceAll(string(out), "\n        ", " ")

@@ -473,6 +473,9 @@ func TestTest_HidesNoRace(t *testing.T) {
 		})
 		return
 	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skipf("the race detector is not to be had here: %v", err)
+	}
 	file := filepath.Join(t.TempDir(), "race.test.exe")
 	if out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file, ".").CombinedOutput(); err != nil {
 		t.Skipf("the race detector is not to be had here: %s", out)
