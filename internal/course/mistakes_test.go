@@ -2,6 +2,7 @@ package course
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"path"
 	"path/filepath"
@@ -105,24 +106,19 @@ func (m mistake) isRace() bool {
 type trial struct {
 	mistake
 	dir  string
-	port string // ":20010" stands for ":20000" there, so that trials need not wait for their turns on it
+	port string // ":20010", for example, stands for ":20000" there, so that trials need not wait for their turns on that
 }
-
-// ports has, for each of the trials that go on at the same time, a port and the next one, for the turnstile.
-var ports = func() chan int {
-	ports := make(chan int, 16)
-	for i := range cap(ports) {
-		ports <- 20010 + 2*i
-	}
-	return ports
-}()
 
 func (m mistake) try(t *testing.T, s step) trial {
 	t.Helper()
-	dir, port := lay(t, s), <-ports
-	t.Cleanup(func() { ports <- port })
+	dir := lay(t, s)
 	solve(t, s, dir)
 	m.make(t, dir)
+	// Each time the same port for the same mistake, so that what was compiled for it is of use again. Those that
+	// have the same one take turns.
+	hash := fnv.New32()
+	hash.Write([]byte(m.name))
+	port := 20010 + 2*(hash.Sum32()%32)
 	there := strings.NewReplacer(":20000", fmt.Sprintf(":%d", port), ":19999", fmt.Sprintf(":%d", port+1))
 	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
 		walk(t, folder, func(file string) {
