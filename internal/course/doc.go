@@ -17,5 +17,6 @@
 //
 // from the workspace's top folder runs the commands of the chapters again and
 // writes down what they print now; with -run Mistakes it makes docs/mistakes.md anew. The flag -short leaves out the
-// mistakes, and -load puts the solutions under load.
+// mistakes. Two proofs run on demand alone: -load puts the solutions under load, and -assertions removes each
+// assertion of the exercises and looks for a mistake that gets through.
 package course
