@@ -328,8 +328,8 @@ func trimLines(text string) string {
 var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cached\)`)
 
 // chance matches what differs where goroutines run at the same time: whose bytes come last,
-// and at which of several lines a race is seen.
-var chance = regexp.MustCompile(`I am client \d{3}|\bserver\.go:\d{2,3}\b`)
+// and at which of several lines a race is seen, and in which order.
+var chance = regexp.MustCompile(`I am client \d{3}|\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
 
 // bubbleLog matches lines that a program has logged in a bubble, where it is always the year 2000. In
 // which order goroutines log at the same moment is chance, too.
