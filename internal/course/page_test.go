@@ -53,6 +53,7 @@ func TestMistakesPage(t *testing.T) {
 	for i := range max(len(is), len(should)) {
 		require.Truef(t, i < len(is) && i < len(should) && is[i] == should[i], "docs/mistakes.md:%d is not what the bank makes. To write it anew: %s", i+1, rewrite)
 	}
+	require.Less(t, len(read(t, mistakesFile)), 512<<10, "GitHub shows what is larger as plain text")
 	for _, s := range steps {
 		for _, m := range bank {
 			if caught := m.caughtBy(s); len(caught) > 0 {

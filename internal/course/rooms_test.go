@@ -65,7 +65,7 @@ func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 			r := v.results[e.test]
 			if strings.Contains(words(r.output), "127.0.0.1:20000 is in use: is your server still running in another terminal?") {
 				checkRed(t, e, r)
-				require.Regexpf(t, `--- FAIL: \w+ \(0\.\d\ds\)`, r.output, "%s: it takes %s a second or more to say that the port is in use", s.name, e.test)
+				require.Regexpf(t, `--- FAIL: \w+ \(0\.\d\ds\)`, r.output, "%s: %s takes a second or more to say that the port is in use", s.name, e.test)
 				named++
 			}
 		}
