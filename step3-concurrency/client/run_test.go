@@ -151,9 +151,10 @@ func Test17_QuitsOnQ(t *testing.T) {
 	for _, line := range []string{"q\n", "Q\r\n", "q"} {
 		wire.Test(e, func(t *wire.T) {
 			keyboard, _, server, running := start(t)
-			keyboard.Type("quiz\n q \n")
+			keyboard.Type("quiz\n")
+			keyboard.Type(" q \n")
 			message := server.Receive()
-			require.Equalf(t, "quiz q ", message, "%q was typed, and neither line is q alone, and %s was sent; as for run, %s", "quiz\n q \n", wire.Show(message), running)
+			require.Equalf(t, "quiz q ", message, "%q and %q were typed, and neither is q alone, and %s was sent; as for run, %s", "quiz\n", " q \n", wire.Show(message), running)
 
 			keyboard.Type(line)
 			if line == "q" {

@@ -575,7 +575,7 @@ func Test11_RunsAsAProgram(t *testing.T) {
 	waits := busy.Flood() // in Write, if this is true
 	server.Interrupt()
 	require.True(e, !waits || server.StaysUp(), "Ctrl-C was typed while a client was getting its answer, and the program was gone before it had it all: Serve returns when Shutdown "+
-		"begins, so main waits until Shutdown has returned")
+		"begins, so main waits until Shutdown has returned, and Shutdown until the answer has been taken")
 }
 
 // A ledger is a listener that knows how many of its connections are open.
