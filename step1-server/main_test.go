@@ -230,7 +230,10 @@ func Test09_OutlivesAClientThatVanishes(t *testing.T) {
 
 func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken")
-	program.Listen(e) // the test has the port
+	good := program.Start(e)
+	good.Dial()
+	good.Stop()       // what it has printed is what it prints when all is well
+	program.Listen(e) // the test has the port now
 
 	server := program.Start(e)
 
@@ -239,4 +242,6 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 	require.Falsef(e, server.Crashed(), "port 20000 is taken, so Listen has returned an error, and nil instead of a listener; as for the server, %s. "+
 		"A panic is for mistakes in a program, and a port that is taken is none: print the error and return, before anything uses the listener", server)
 	require.True(e, server.Says(), "port 20000 is taken, so Listen has failed, and the program ended without a word: whoever started it should be told why")
+	require.Falsef(e, strings.HasPrefix(good.Output(), server.Output()), "port 20000 is taken, so Listen has failed, and the program has only said what it says when all is well, too, %q: "+
+		"whoever started it should be told that something is wrong, and what", server.Output())
 }

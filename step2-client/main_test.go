@@ -63,6 +63,11 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 	require.Falsef(e, !shown && strings.Contains(client.Output(), "good evening"), "the client printed %q, but to its standard error, where log and println "+
 		"write: what a program is there to show goes to its standard output, as fmt.Println has it", "good evening")
 	require.Falsef(e, !shown && strings.Contains(client.Stdout(), "hello"), "the client printed what was typed, %q, and not what the server answered, %q", "hello", "good evening")
+	if !shown {
+		server.CloseWrite()
+		require.False(e, client.Shows("good evening"), "the answer was shown only when the server had promised to send no more: the client waits for the end of the connection "+
+			"(io.ReadAll and io.Copy do), or for a newline (ReadString and Scan do); but a server that goes on sends neither")
+	}
 	require.Truef(e, shown, "the server answered %q, and the client's standard output does not contain it; as for the client, %s", "good evening", client)
 	require.NotContains(e, client.Stdout(), "\x00", "behind the answer the client printed bytes of value 0 that nobody sent: what lies behind n in the buffer "+
 		"is no part of the answer (a terminal hides them, a file does not)")
@@ -107,10 +112,12 @@ func Test05_QuitsOnQ(t *testing.T) {
 	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
 		client := program.Start(e)
 		server := listener.Accept(client)
-		client.Type("quiz\n")
-		quiz := server.Receive(4)
-		require.Equalf(e, "quiz", quiz, "%q was typed, which only begins with q, and %s was sent; as for the client, %s", "quiz\n", wire.Show(quiz), client)
-		server.Send("quiz")
+		for _, word := range []string{"quiz", " q "} {
+			client.Type(word + "\n")
+			message := server.Receive(len(word))
+			require.Equalf(e, word, message, "%q was typed, which is not q alone, and %s was sent; as for the client, %s", word+"\n", wire.Show(message), client)
+			server.Send(word)
+		}
 
 		client.Type(line)
 		message, ended := server.Rest()

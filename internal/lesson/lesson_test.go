@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
@@ -56,7 +57,14 @@ func TestCrashing(t *testing.T) {
 		return
 	}
 	exercise(t, "docs/0.md#5-crash", func(e *lesson.Exercise) {
-		go func() { panic("out of order") }()
+		switch os.Getenv("HOW") {
+		case "in a bubble":
+			synctest.Test(e.T, func(*testing.T) { panic("out of order") })
+		case "by os.Exit":
+			go os.Exit(0)
+		default:
+			go func() { panic("out of order") }()
+		}
 		select {}
 	})
 }
@@ -156,6 +164,10 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
         read on: docs/0.md#5-crash
 --- FAIL: TestCrashing (0.00s)
 `, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
+	require.Contains(t, run(t, "LESSON=crashes,HOW=in a bubble", "-test.run=TestCrashing", "-test.paniconexit0"),
+		"    the function that the test called crashed: out of order, and the whole program\n        with it\n")
+	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing", "-test.paniconexit0"),
+		"    the program has called os.Exit, which ends all of it, and asks nobody. The\n        function that the test called is to return instead\n")
 }
 
 func TestAgainUnderRace(t *testing.T) {

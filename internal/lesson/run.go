@@ -155,10 +155,17 @@ func (l *lines) flush() {
 // tell ends the story of an exercise that ended the process.
 func (r record) tell(w io.Writer, status int, crash string) {
 	var text string
-	if crash != "" {
+	why := recovered.ReplaceAllString(Crash(crash), "")
+	switch {
+	case strings.Contains(crash, "unexpected call to os.Exit(0) during test"):
+		text = fmt.Sprintf("the program has called os.Exit%s, which ends all of it, and asks nobody. The function that the test called is to return instead",
+			strings.TrimSuffix(why, ": unexpected call to os.Exit(0) during test"))
+	case strings.Contains(crash, " [recovered"): // by the package testing
+		text = fmt.Sprintf("the function that the test called crashed%s, and the whole program with it", why)
+	case crash != "":
 		text = fmt.Sprintf("a goroutine that the program has started crashed%s, and the whole program with it. What panics in a goroutine "+
-			"of its own cannot be caught by anybody else", Crash(crash))
-	} else {
+			"of its own cannot be caught by anybody else", why)
+	default:
 		text = fmt.Sprintf("the function that the test called ended the whole program, with exit status %d: log.Fatal and os.Exit do, "+
 			"and ask nobody. In a server that is the end of every connection", status)
 	}
@@ -177,6 +184,9 @@ func (r record) tell(w io.Writer, status int, crash string) {
 	fmt.Fprintf(&out, "%s--- FAIL: %s (0.00s)\n", marker, r.name)
 	fmt.Fprint(w, out.String())
 }
+
+// recovered is what Go adds to the reason of a panic that the package testing has recovered, and panics with anew.
+var recovered = regexp.MustCompile(` \[recovered[^\]]*\]`)
 
 // indented writes as t.Output does.
 type indented struct{ w io.Writer }
@@ -215,17 +225,25 @@ func Crash(text string) string {
 }
 
 // ReasonToWait says what a goroutine of the learner's in this process is waiting for
-// that only another goroutine could give.
+// that only another goroutine could give, or that never comes.
 func ReasonToWait() string {
 	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	waits, writes := "", ""
-	for _, stack := range strings.Split(string(stacks), "\n\n") {
+	return reasonToWait(string(stacks[:runtime.Stack(stacks, true)]))
+}
+
+func reasonToWait(stacks string) string {
+	waits, writes, network, sleeps := "", "", "", ""
+	for _, stack := range strings.Split(stacks, "\n\n") {
 		line := learnersLine.FindStringSubmatch("\n" + stack)
+		state, _, _ := strings.Cut(stack, "\n")
 		switch {
-		case line == nil:
-		case strings.Contains(strings.SplitN(stack, "\n", 2)[0], "Mutex"):
+		case line == nil || strings.Contains(line[1], "_test.go:"):
+		case strings.Contains(state, "Mutex"):
 			waits = line[1]
+		case strings.Contains(state, "[IO wait"):
+			network = line[1]
+		case strings.Contains(stack, "\ntime.Sleep("):
+			sleeps = line[1]
 		case strings.Contains(stack, "/wire.(*Conn).Write("):
 			writes = line[1]
 		}
@@ -235,6 +253,10 @@ func ReasonToWait() string {
 		return fmt.Sprintf("waits for a lock, at %s, while another goroutine, which may hold it, waits in Write, at %s, for a client that takes nothing", waits, writes)
 	case waits != "":
 		return "waits for a lock, at " + waits + ", that nobody gives back"
+	case network != "":
+		return "waits at " + network + " for a real connection or listener, not for the one that it was given"
+	case sleeps != "":
+		return "looks again and again, with a Sleep between, at " + sleeps + ", whether something has changed"
 	}
 	return "waits for a lock that nobody gives back, or uses a channel that was made at package level"
 }

@@ -147,9 +147,11 @@ func (peer *Peer) Send(text string) {
 // Flood sends and sends, and takes nothing, until the program does not take anything either: it waits for
 // this side then. Flood reports whether it has come to that.
 func (peer *Peer) Flood() bool {
-	const enough = 64 << 20 // bytes: whoever takes so many does not wait
+	// Bytes: whoever takes so many does not wait. A server that answers 128 of 4096 has taken 140 MB when no system's buffer has
+	// room for more. To make that of this side smaller would be quicker, but then the kernel may throw away, with the answers for which there is
+	// no room, what the program acknowledges in them: both sides wait, and the program for more.
+	const enough = 512 << 20
 	peer.picture.Note(peer.side, "sends and sends, takes nothing")
-	peer.conn.SetReadBuffer(1) // which the system makes its least
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent := 0
 	for w := (waiting{left: patience / 5}); sent < enough && w.more(); {

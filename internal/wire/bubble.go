@@ -150,7 +150,7 @@ func (t *T) Go(f func()) *Task {
 			case "unexpected call to os.Exit(0) during test":
 				t.guard.report("the program called os.Exit" + where() + ", which ends everything, whoever else is being served")
 			default:
-				t.guard.report(fmt.Sprintf("the program panicked%s: %v", where(), value))
+				t.guard.report(fmt.Sprintf("the program panicked%s: %v. That ends all of it, whoever else is being served", where(), value))
 			}
 		}()
 		f()

@@ -397,6 +397,21 @@ func TestTask_TellsWhatHasBecomeOfIt(t *testing.T) {
 	})
 }
 
+func TestPeer_TellsWithoutWaitingWhetherItIsClosed(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() {
+			conn.CloseWrite()
+			time.Sleep(time.Second / 2)
+			conn.Close()
+		})
+		require.True(t, client.Ended())
+		require.False(t, client.IsClosed())
+		require.True(t, client.Closed())
+		require.True(t, client.IsClosed())
+	})
+}
+
 func TestPeer_KnowsWhenADeadlineIsSet(t *testing.T) {
 	in(t, func(t *wire.T) {
 		client, conn := t.Client()

@@ -104,12 +104,16 @@ func (p *Peer) Ended() bool {
 // held, and reports whether it has. CloseWrite does not do that.
 func (p *Peer) Closed() bool {
 	p.t.Helper()
-	other := p.use().peer
-	return p.t.Until(func() bool {
-		other.link.mu.Lock()
-		defer other.link.mu.Unlock()
-		return other.closed
-	})
+	p.use()
+	return p.t.Until(p.IsClosed)
+}
+
+// IsClosed reports, without waiting, whether the other side has closed its end. It may be called by any goroutine.
+func (p *Peer) IsClosed() bool {
+	other := p.conn.peer
+	other.link.mu.Lock()
+	defer other.link.mu.Unlock()
+	return other.closed
 }
 
 // WasReset waits until the other side has reset the connection, and reports

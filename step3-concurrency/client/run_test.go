@@ -27,11 +27,12 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 
 		server.Send("welcome")
 		require.Truef(t, screen.Shows("welcome"), "the server has said something before anything was typed, and it is not on the screen; as for run, %s. Either "+
-			"nobody reads from the connection while the client waits for the keyboard, or what was read is kept back, until a line, a buffer or the connection is complete", running)
+			"nobody reads from the connection while the client waits for the keyboard, or what was read is kept back, until a line, a buffer or the connection is complete, or it was printed to os.Stdout and not to out: then it "+
+			"stands below, as what the program printed", running)
 
-		keyboard.Type("hello\r\n")
+		keyboard.Type(" hello\t\r\n")
 		message := server.Receive()
-		require.Equalf(t, "hello", message, "%q was typed, and %s was sent; as for run, %s. A line is sent without its ending", "hello\r\n", wire.Show(message), running)
+		require.Equalf(t, " hello\t", message, "%q was typed, and %s was sent; as for run, %s. A line is sent without its ending, and with all its blanks", " hello\t\r\n", wire.Show(message), running)
 		server.Send("hel")
 		t.Wait()
 		server.Send("lo, you")
@@ -104,6 +105,9 @@ func Test15_SendsTheLastLine(t *testing.T) {
 		keyboard.End() // with no line at all
 		require.Empty(t, server.Receive(), "the input has ended before anything was typed, and something was sent")
 		require.Truef(t, server.Ended(), "the input has ended before anything was typed, and the server does not learn of it; as for run, %s", running)
+		server.Reset()
+		require.Truef(t, running.Returned() && running.Err() != nil, "the input has ended, then the server has reset the connection, and as for run, %s. A reset is an error at any "+
+			"time, for nobody knows which answers it has destroyed: the good end is io.EOF alone", running)
 	})
 }
 
@@ -138,7 +142,7 @@ func Test16_NoticesThatTheServerHasGone(t *testing.T) {
 	server.Close()
 	require.True(e, client.Ended(), "the server has closed the connection, nothing is typed, and a second later the program is still running")
 	require.Equalf(e, 1, client.ExitStatus(), "the server has closed the connection, and as for the client, %s. Whatever has started the program knows by a status other than 0 that "+
-		"it has failed; asked for is 1", client)
+		"it has failed; asked for is 1, by convention", client)
 	require.NotEmpty(e, client.Stderr(), "the server has closed the connection, and the program has printed nothing to its standard error, which is where it says what went wrong")
 }
 
@@ -148,17 +152,18 @@ func Test17_QuitsOnQ(t *testing.T) {
 		wire.Test(e, func(t *wire.T) {
 			keyboard, _, server, running := start(t)
 			keyboard.Type("quiz\n")
+			keyboard.Type(" q \n")
 			message := server.Receive()
-			require.Equalf(t, "quiz", message, "%q was typed, which only begins with q, and %s was sent; as for run, %s", "quiz\n", wire.Show(message), running)
+			require.Equalf(t, "quiz q ", message, "%q and %q were typed, and neither is q alone, and %s was sent; as for run, %s", "quiz\n", " q \n", wire.Show(message), running)
 
 			keyboard.Type(line)
 			if line == "q" {
 				keyboard.End()
 			}
 
+			require.Emptyf(t, server.Receive(), "%q was typed, and something was sent to the server: it is a word to the client itself", line)
 			require.Truef(t, running.Returned(), "%q was typed, and run has not returned: whoever wants to go does not wait for a server that does not answer", line)
 			require.NoErrorf(t, running.Err(), "%q was typed, and run has returned an error. To quit is a good end, for which it returns nil", line)
-			require.Emptyf(t, server.Receive(), "%q was typed, and something was sent to the server: it is a word to the client itself", line)
 			require.Truef(t, server.Closed(), "%q was typed, run has returned, and the connection is still open: the server cannot know that the client has gone", line)
 		})
 	}
@@ -171,7 +176,7 @@ func Test18_SaysSoWhenNobodyIsListening(t *testing.T) {
 
 	require.True(e, client.Ended(), "nobody listens on port 20000, so Dial has failed, and a second later the client is still running")
 	require.Equalf(e, 1, client.ExitStatus(), "nobody listens on port 20000, and as for the client, %s. Whatever has started the program knows by a status other than 0 that it has failed; "+
-		"asked for is 1", client)
+		"asked for is 1, by convention", client)
 	require.Empty(e, client.Stdout(), "nobody listens on port 20000, and the client has said so on its standard output: whoever writes that into a file finds the error there, among the answers")
 	require.NotEmpty(e, client.Stderr(), "nobody listens on port 20000, and the client has printed nothing to its standard error, which is where a program says what is wrong")
 }

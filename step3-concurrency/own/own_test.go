@@ -38,7 +38,8 @@ func Test19_FindsWhatIsWrong(t *testing.T) {
 				require.Emptyf(t, found, "Check was given %s, and said: %q. A test that blames the innocent is worse than none: soon nobody believes it", server.words, found)
 			} else {
 				require.NotEmptyf(t, found, "Check was given %s, and has found nothing. Which client, doing what, would notice? A test passes wrong work as long as it "+
-					"does not bring about the situation in which the mistake shows", server.words)
+					"does not bring about the situation in which the mistake shows. (Yours does, sometimes? Which of two messages the server reads first is chance, until t.Wait() "+
+					"stands between them)", server.words)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-// A TCP echo server that stands many clients, and ends well.
+// A TCP echo server that serves many clients, and ends well.
 package main
 
 import (

@@ -1,0 +1,24 @@
+package lesson
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReasonToWait(t *testing.T) {
+	stack := func(state, calls, file string) string {
+		return "goroutine 7 [" + state + ", synctest bubble 1]:\n" + calls + "\nexample.com/tcp-steps/step3-concurrency/server.(*Server).f(...)\n\t/x/step3-concurrency/server/" + file + " +0x45\n\n"
+	}
+	test := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server_test.go:5") // the test itself may wait as it likes
+	lock := stack("sync.Mutex.Lock", "sync.(*Mutex).Lock(...)\n\t/go/mutex.go:1 +0x1", "server.go:31")
+	writes := stack("sync.Cond.Wait (durable)", "example.com/tcp-steps/internal/wire.(*Conn).Write(0x1)\n\t/x/internal/wire/conn.go:1 +0x1", "server.go:40")
+	accepts := stack("IO wait", "net.(*TCPListener).Accept(0x1)\n\t/go/tcpsock.go:1 +0x1", "server.go:12")
+	polls := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server.go:50")
+
+	require.Equal(t, "waits for a lock that nobody gives back, or uses a channel that was made at package level", reasonToWait(test))
+	require.Equal(t, "waits for a lock, at server.go:31, that nobody gives back", reasonToWait(test+lock))
+	require.Contains(t, reasonToWait(lock+writes), "waits for a lock, at server.go:31, while another goroutine, which may hold it, waits in Write, at server.go:40,")
+	require.Equal(t, "waits at server.go:12 for a real connection or listener, not for the one that it was given", reasonToWait(test+accepts))
+	require.Equal(t, "looks again and again, with a Sleep between, at server.go:50, whether something has changed", reasonToWait(test+polls))
+}
