@@ -150,7 +150,7 @@ func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
 		answers := strings.Join(pieces, "")
 		require.Truef(t, frames(sixteen...) == answers && len(pieces) <= 2, "32 frames came in one piece, and the answer was %s, in %d Writes, instead of the same frames in one Write or "+
 			"two: each is a system call, which costs more than all the rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that "+
-			"may wait. If the server does that, its frame.Reader asks for too few bytes at a time: 512 or more are right", wire.Show(answers), len(pieces))
+			"may wait. If the server does that, the buffer of its frame.Reader is too small: 512 bytes or more are right", wire.Show(answers), len(pieces))
 	})
 }
 
