@@ -421,8 +421,8 @@ func Test11_KeepsFramesWholeWhenSeveralGoroutinesWrite(t *testing.T) {
 	e.AgainUnderRace()
 }
 
-func Test12_AllocatesNothingOnceWarmedUp(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#12-allocate-nothing-once-warmed-up")
+func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#12-allocate-nothing-after-the-first-frames")
 	payloads := []string{"hello", strings.Repeat("a", 128), strings.Repeat("b", 5000), strings.Repeat("c", 70_000)}
 	wire.Test(e, func(t *wire.T) {
 		source := &endless{bytes: frames(payloads...)}
