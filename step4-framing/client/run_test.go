@@ -41,11 +41,13 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 			{"\n", "", "an empty line is an empty message, and now there is something to send for it"},
 			{"  with  blanks \r\n", "  with  blanks ", "the message is the line without its ending, with all its blanks"},
 			{"你好\n", "你好", "the header counts bytes"},
+			{" q \n", " q ", "the line that ends the client is q alone, without blanks"},
+			{"a\r\r\n", "a\r", "the ending of a line is one \\n, with one \\r before it or without, and what stands before that belongs to the message"},
 			{long + "\n", long, "a line may be longer than 64 KiB, where a bufio.Scanner gives up, and is sent as one frame all the same"},
 		} {
 			keyboard.Type(line.typed)
 			sent := server.Receive()
-			require.Equalf(t, frames(line.message), sent, "%s was typed, and %s was sent instead of one frame with it: %s; as for run, %s", wire.Show(line.typed), wire.Show(sent), line.why, running)
+			require.Equalf(t, frames(line.message), sent, "%s was typed; as for run, %s, and %s was sent instead of one frame with it: %s", wire.Show(line.typed), running, wire.Show(sent), line.why)
 		}
 		keyboard.Type("one\ntwo\nthr")
 		sent := server.Receive()
@@ -93,9 +95,13 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 			wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
 
 		before = screen.Text()
-		long := strings.Repeat("a long answer, ", 20_000)
+		long := strings.Repeat("a long answer...", 1<<16) // 1 MiB
 		server.Send(frames(long))
-		require.Truef(t, screen.Shows(before+long+"\n"), "an answer of %d bytes came, and the client has printed %s for it", len(long), wire.Show(strings.TrimPrefix(screen.Text(), before)))
+		require.Truef(t, screen.Shows(before+long+"\n"), "an answer of %d bytes came, and the client has printed %s for it: an answer may have up to 1 MiB; as for run, %s", len(long), wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
+
+		server.Close()
+		require.Truef(t, running.Returned() && running.Err() != nil, "the server has closed the connection between two answers, the input has not ended, and as for run, %s: it returns an error then, as in step 3, for "+
+			"what is typed now nobody will answer", running)
 	})
 	wire.Test(e, func(t *wire.T) {
 		keyboard, screen, server, _ := start(t)

@@ -34,7 +34,7 @@ func NewReader(r io.Reader, limit int) *Reader {
 // TODO exercise 8: Take an empty frame for a message
 // TODO exercise 9: Tell a clean end from a cut
 // TODO exercise 10: Refuse hostile lengths
-// TODO exercise 12: Allocate nothing once warmed up
+// TODO exercise 12: Allocate nothing after the first frames
 func (r *Reader) ReadFrame() ([]byte, error) {
 	return nil, nil
 }
@@ -55,7 +55,7 @@ func NewWriter(w io.Writer, limit int) *Writer {
 // TODO exercise 5: Refuse to write what the peer must refuse
 // TODO exercise 8: Take an empty frame for a message
 // TODO exercise 11: Keep frames whole when several goroutines write
-// TODO exercise 12: Allocate nothing once warmed up
+// TODO exercise 12: Allocate nothing after the first frames
 func (w *Writer) WriteFrame(payload []byte) error {
 	return nil
 }

@@ -26,6 +26,7 @@ func Test03_WritesTheHeader(t *testing.T) {
 		client, conn := t.Lend()
 		w := NewWriter(conn, 1<<21)
 
+		before := "" // what came before
 		for _, frame := range []struct{ payload, header, why string }{
 			{"hello", "\x00\x00\x00\x05", "the header is four bytes, the most significant first, and counts the bytes of the payload, not its own"},
 			{"世界", "\x00\x00\x00\x06", "the header counts bytes, and these 2 characters have 6"},
@@ -39,6 +40,9 @@ func Test03_WritesTheHeader(t *testing.T) {
 			require.NoErrorf(t, err, "a payload of %d bytes, below the limit, and WriteFrame or Flush returned the error %v", len(frame.payload), err)
 			require.NotEmptyf(t, arrived, "WriteFrame was called with %s, and then Flush, and nothing came: what WriteFrame keeps in a buffer, Flush sends",
 				wire.Show(frame.payload))
+			require.Falsef(t, before != "" && strings.HasPrefix(arrived, before), "WriteFrame was called with %s, and then Flush, and %s came, which begins with what Flush had sent "+
+				"the time before: what was sent must leave the buffer, or Flush sends it again", wire.Show(frame.payload), wire.Show(arrived))
+			before = arrived
 			header := arrived[:min(HeaderSize, len(arrived))]
 			require.Equalf(t, frame.header, header, "the header before a payload of %d bytes is % x and must be % x: %s", len(frame.payload), header,
 				frame.header, frame.why)
@@ -279,6 +283,17 @@ func Test09_TellsACleanEndFromACut(t *testing.T) {
 					"and that is io.ErrUnexpectedEOF", cut, len(frame), end)
 			})
 		}
+		wire.Test(e, func(t *wire.T) {
+			client, conn := t.Lend()
+			r := NewReader(conn, 1<<20)
+
+			client.Send(frame[:cut])
+			conn.SetReadDeadline(time.Now().Add(time.Second / 2))
+			late := next(t, r)
+
+			require.ErrorIsf(t, late.err, os.ErrDeadlineExceeded, "%d of the %d bytes of a frame came, and no more before the deadline of Read, and ReadFrame %v: the stream has not "+
+				"ended, and whoever has set the deadline looks for that error", cut, len(frame), late)
+		})
 	}
 }
 
@@ -293,17 +308,17 @@ func Test10_RefusesHostileLengths(t *testing.T) {
 	} {
 		wire.Test(e, func(t *wire.T) {
 			client, conn := t.Lend()
-			r := NewReader(conn, limit)
 
 			client.Send(hostile.header)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
+			r := NewReader(conn, limit)
 			got := next(t, r)
 			runtime.ReadMemStats(&after)
 			taken := float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
 
-			require.Falsef(t, taken > 0.5, "the limit is 1 MiB, a header announced %s, and ReadFrame took %.1f MiB of memory for a payload of which nothing had come: four bytes "+
-				"cost a client nothing", hostile.what, taken)
+			require.Falsef(t, taken > 0.5, "the limit is 1 MiB, a header announced %s, and NewReader and ReadFrame took %.1f MiB of memory for a payload of which nothing had come: four bytes "+
+				"cost a client nothing, and a Reader that has had no large frame needs no large buffer", hostile.what, taken)
 			require.Falsef(t, got.err == errWaits, "the limit is 1 MiB, a header announced %s, and ReadFrame waited for the payload: that can be refused at "+
 				"once, before anything more comes", hostile.what)
 			require.ErrorIsf(t, got.err, ErrTooLarge, "the limit is 1 MiB, a header announced %s, and ReadFrame %v instead of ErrTooLarge", hostile.what, got)
@@ -355,44 +370,59 @@ func Test11_KeepsFramesWholeWhenSeveralGoroutinesWrite(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			first.wait()
 		}
+		between := start(e, func() { w.Flush() })
+		between.rest()
 		second := write("bbbb")
 		second.rest() // it has done what it could while the first one was in Write
 		close(conn.goOn)
 		first.wait()
+		between.wait()
 		second.wait()
 
 		payloads := ""
 		for frame := range slices.Chunk(conn.wire, HeaderSize+4) {
 			payloads += string(frame[min(HeaderSize, len(frame)):])
 		}
-		require.Equalf(e, "aaaabbbb", payloads, "one goroutine wrote \"aaaa\" and flushed, another one wrote \"bbbb\" and flushed while the first "+
-			"one was in Write, when %s; on the wire was %q. While one goroutine is in WriteFrame or Flush, "+
-			"no other one may touch the buffer or the connection: frames would be torn, be lost, or change their order", takes.when, conn.wire)
+		require.Equalf(e, "aaaabbbb", payloads, "one goroutine wrote \"aaaa\" and flushed; while it was in Write, when %s, another one flushed, and then "+
+			"a third one wrote \"bbbb\" and flushed; on the wire was %q. While one goroutine is in WriteFrame or Flush, "+
+			"no other one may touch the buffer or the connection: frames would be torn, be lost, come twice, or change their order", takes.when, conn.wire)
 	}
-	wire.Test(e, func(t *wire.T) {
-		client, conn := t.Lend()
-		w := NewWriter(conn, 1<<20)
+	for _, payloads := range [][]string{{"aaaa"}, slices.Repeat([]string{strings.Repeat("a", 100_000)}, 20)} {
+		wire.Test(e, func(t *wire.T) {
+			client, conn := t.Lend()
+			w := NewWriter(conn, 1<<20)
 
-		client.Hold(6)
-		conn.SetWriteDeadline(time.Now().Add(time.Second / 2))
-		err := send(t, w, "aaaa") // of which 6 bytes can go before the deadline
-		torn := client.Receive()
-		client.Hold(wire.NoLimit)
-		conn.SetWriteDeadline(time.Time{})
+			client.Hold(6)
+			conn.SetWriteDeadline(time.Now().Add(time.Second / 2))
+			err := send(t, w, payloads...) // of which 6 bytes can go before the deadline
+			torn := client.Receive()
+			client.Hold(wire.NoLimit)
+			conn.SetWriteDeadline(time.Time{})
 
-		require.Truef(t, err != nil && err != errWaits, "the peer took 6 bytes of a frame of 8, then Write failed, and the error was %v: whoever has written must be told", err)
-		var written, flushed error
-		t.Go(func() { written, flushed = w.WriteFrame([]byte("bbbb")), w.Flush() })
-		arrived := client.Receive()
-		require.Emptyf(t, arrived, "Write failed when %s had gone, and then a frame was written by somebody who knew nothing of that: %s came. What the peer makes "+
-			"of that, nobody knows: it still waits for the rest of the first frame, and whoever wrote that was told that it failed. After an error nothing may be sent any more", wire.Show(torn), wire.Show(arrived))
-		require.Truef(t, written != nil && flushed != nil, "Write failed when %s had gone; the next frame was not sent, which is right, and WriteFrame returned the error %v, and "+
-			"Flush %v: whoever calls one of them and is told of no error believes that the frame was sent", wire.Show(torn), written, flushed)
-	})
+			require.Truef(t, err != nil && err != errWaits, "the peer took 6 bytes of %d, then Write failed, and neither WriteFrame nor Flush returned that error: whoever has written must be told, also "+
+				"when WriteFrame calls Write because the buffer is large", len(frames(payloads...)))
+			var written, flushed error
+			t.Go(func() { written, flushed = w.WriteFrame([]byte("bbbb")), w.Flush() })
+			arrived := client.Receive()
+			require.Emptyf(t, arrived, "Write failed when %s had gone, and then a frame was written by somebody who knew nothing of that: %s came. What the peer makes "+
+				"of that, nobody knows: it still waits for the rest of the first frame, and whoever wrote that was told that it failed. After an error nothing may be sent any more", wire.Show(torn), wire.Show(arrived))
+			require.Truef(t, written != nil && flushed != nil, "Write failed when %s had gone; the next frame was not sent, which is right, and WriteFrame returned the error %v, and "+
+				"Flush %v: whoever calls one of them and is told of no error believes that the frame was sent", wire.Show(torn), written, flushed)
+		})
+	}
+	w := NewWriter(io.Discard, 1<<20)
+	var calls []*call
+	for range 4 {
+		calls = append(calls, start(e, func() { w.WriteFrame([]byte("hello")) })) // and no Flush, by which one would wait for the other
+	}
+	for _, call := range calls {
+		call.wait()
+	}
+	e.AgainUnderRace()
 }
 
-func Test12_AllocatesNothingOnceWarmedUp(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#12-allocate-nothing-once-warmed-up")
+func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
+	e := lesson.Start(t, "docs/4-framing.md#12-allocate-nothing-after-the-first-frames")
 	payloads := []string{"hello", strings.Repeat("a", 128), strings.Repeat("b", 5000), strings.Repeat("c", 70_000)}
 	wire.Test(e, func(t *wire.T) {
 		source := &endless{bytes: frames(payloads...)}

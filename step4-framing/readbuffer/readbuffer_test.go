@@ -26,7 +26,7 @@ func Test01_KeepsEveryByteOfALongMessage(t *testing.T) {
 		require.NotEmpty(t, answer, "200 bytes went in and nothing came back: the server waits for something that was not promised, a newline, the end of "+
 			"the connection, or a pause")
 		require.Equalf(t, long, answer, "200 bytes went in as one piece, and %d came back: a bufio.Reader takes up to 4096 bytes from the connection "+
-			"at a time, gives out as many as it is asked for, and keeps the others; a new one in every round begins with none", len(answer))
+			"at a time, gives out as many as it is asked for, and keeps the others. If a new one is made in every round, it begins with none; if each Read is to fill an array, the others wait until it can be filled", len(answer))
 	})
 }
 

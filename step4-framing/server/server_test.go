@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +60,7 @@ func Test13_AnswersEveryFrameWhole(t *testing.T) {
 			require.Equalf(t, frame, answer, "a frame with %q came in pieces of %d and %d bytes, and the answer was %s instead of a frame with the same message; as "+
 				"for Serve, %s. WriteFrame puts the answer, and its header, into a buffer, and Flush sends it", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
 		}
-		for _, message := range []string{" two\r\nlines \r\n", "\x00\x00\x00\x05hello", "\xff\xfe is no UTF-8", "100%d"} {
+		for _, message := range []string{" two\r\nlines \r\n", "\x00\x00\x00\x05hello", "\xff\xfe is no UTF-8", "100%d", "a\x00b\x00"} {
 			client.Send(frames(message))
 			answer := client.Receive()
 			require.Equalf(t, frames(message), answer, "a frame with %q came, and the answer was %s instead of a frame with the same message: a message is bytes, of any "+
@@ -97,19 +99,29 @@ func Test14_AnswersAThousandFrames(t *testing.T) {
 			for same < len(messages) && strings.HasPrefix(answers, frames(messages[:same+1]...)) {
 				same++
 			}
-			require.Truef(t, answers == all, "a client sent 1,000 frames at once, and took its answers only then: the first %d answers are right, and in all %d bytes "+
-				"came instead of %d. Every frame is to be answered, in its turn, however many come at once", same, len(answers), len(all))
+			require.Truef(t, answers == all, "a client sent 1,000 frames at once, and took its answers only then: answers that are right, from the first one on: %d of %d; bytes that "+
+				"came: %d of %d. Every frame is to be answered, in its turn, however many come at once", same, len(messages), len(answers), len(all))
 		})
 	}
-	wire.Test(e, func(t *wire.T) {
-		ln, _ := serve(t, &Server{WriteTimeout: time.Minute})
-		client := ln.Dial()
-		client.Hold(100)
-		client.Send(all)
-		time.Sleep(2*time.Minute + 10*time.Second)
-		require.True(t, client.Closed(), "WriteTimeout is a minute, a client sends frames and has taken no answer for two, and it is still connected: it keeps its place, and what the "+
-			"server holds for it, for ever")
-	})
+	for _, sent := range []struct{ what, bytes string }{{"a frame", frames("hello")}, {"frames", all}} {
+		wire.Test(e, func(t *wire.T) {
+			ln, _ := serve(t, &Server{WriteTimeout: time.Minute})
+			client, slow := ln.Dial(), ln.Dial()
+			client.Hold(1)
+			client.Send(sent.bytes)
+			for i := range 6 { // for two minutes and a half
+				slow.Hold(0)
+				slow.Send(frames("take your time"))
+				time.Sleep(25 * time.Second)
+				slow.Hold(wire.NoLimit)
+				answer := slow.Receive()
+				require.Equalf(t, frames("take your time"), answer, "WriteTimeout is a minute, a client takes each answer after 25 s, and for answer %d it got %s: a deadline is a moment, not a "+
+					"duration, and has to be set anew for each Write", i+1, wire.Show(answer))
+			}
+			require.Truef(t, client.Closed(), "WriteTimeout is a minute, a client sent %s and has taken no answer for two, and it is still connected: it keeps its place, and what the "+
+				"server holds for it, for ever. Either Write has no deadline, or it has failed in Flush, and nobody has looked at its error", sent.what)
+		})
+	}
 }
 
 func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
@@ -138,7 +150,7 @@ func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
 		answers := strings.Join(pieces, "")
 		require.Truef(t, frames(sixteen...) == answers && len(pieces) <= 2, "32 frames came in one piece, and the answer was %s, in %d Writes, instead of the same frames in one Write or "+
 			"two: each is a system call, which costs more than all the rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that "+
-			"may wait", wire.Show(answers), len(pieces))
+			"may wait. If the server does that, the buffer of its frame.Reader is too small: 512 bytes or more are right", wire.Show(answers), len(pieces))
 	})
 }
 
@@ -223,29 +235,29 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 		require.NotEmptyf(t, text.String(), "a frame with %q came, and Log was told nothing, not even at debug level: whoever gives the server a log finds the messages there, and not on "+
 			"standard output", "你好，世界")
 		require.Lenf(t, linesWith(text, "你好，世界"), 1, "a frame with %q came, cut in the middle of a character, and Log was told: %s. A character can be several bytes, and only a whole "+
-			"message has only whole characters", "你好，世界", text)
+			"message has only whole characters", "你好，世界", strings.TrimSpace(text.String()))
 		require.Containsf(t, linesWith(text, "你好，世界")[0], "level=DEBUG", "a message came, and Log was told so at another level than debug: %s", text)
 
 		client.Send(frames("the first one", "the second one"))
 		client.Receive()
 		first, second := linesWith(text, "the first one"), linesWith(text, "the second one")
 		require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], "two frames came in one piece, with %q and with %q, and Log was told: %s. Each message is to "+
-			"have an entry of its own", "the first one", "the second one", text)
+			"have an entry of its own", "the first one", "the second one", strings.TrimSpace(text.String()))
 
 		client.Send(frames("100%d sure"))
 		client.Receive()
-		require.Lenf(t, linesWith(text, "100%d sure"), 1, "a frame with %q came, and Log was told: %s. A message is a value for Log, and not a format", "100%d sure", text)
+		require.Lenf(t, linesWith(text, "100%d sure"), 1, "a frame with %q came, and Log was told: %s. A message is a value for Log, and not a format", "100%d sure", strings.TrimSpace(text.String()))
 
 		client.Send(frames("hello\ntime=2030-01-01T00:00:00 level=INFO msg=\"the disk is full\""))
 		client.Receive()
 		lines := linesWith(text, "the disk is full")
 		require.Truef(t, len(lines) == 1 && strings.Contains(lines[0], "hello"), "a message with a line ending in it came, and Log was told: %s. It is one message, and whoever reads the log "+
-			"takes a second line for the server's own. Give the message to Log as a value, which it quotes", text)
+			"takes a second line for the server's own. Give the message to Log as a value, which it quotes", strings.TrimSpace(text.String()))
 
 		client.Send(frames("Zq7 is not whole")[:7])
 		client.CloseWrite()
 		require.True(t, client.Closed(), "a client has ended its half of the connection in the middle of a frame, and the server has not closed it")
-		require.Emptyf(t, linesWith(text, "Zq7"), "a client has ended the connection in the middle of a frame, and Log was told of it as of a message: %s. What is not whole is no message", text)
+		require.Emptyf(t, linesWith(text, "Zq7"), "a client has ended the connection in the middle of a frame, and Log was told of it as of a message: %s. What is not whole is no message", strings.TrimSpace(text.String()))
 		require.NotEmptyf(t, failuresIn(text), "a client has ended the connection in the middle of a frame, and Log was told nothing of it, "+
 			"as a warning or an error: a message was lost, and the one who sent it may believe that it arrived")
 	})
@@ -258,7 +270,7 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 		client.Close()
 		t.Wait()
 		require.Emptyf(t, failuresIn(text), "a client has got its answer and closed the connection, and Log was told: %s. That a client leaves between two "+
-			"messages is no failure", text)
+			"messages is no failure", strings.TrimSpace(text.String()))
 	})
 }
 
@@ -312,5 +324,27 @@ func Test19_StillStopsGently(t *testing.T) {
 			"the answer that is still on its way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
 		require.Truef(t, stopping.Returned() && stopping.Err() == nil && serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "the last client has left; as for Shutdown, which should "+
 			"return nil, %s, and as for Serve, which should return ErrServerClosed, %s", stopping, serving)
+	})
+	wire.Test(e, func(t *wire.T) {
+		log, text := logger(slog.LevelInfo)
+		s := &Server{IdleTimeout: time.Hour, Log: log}
+		ln, _ := serve(t, s)
+		client := ln.Dial()
+		ln.Dial() // another one, who is only there
+		t.Wait()
+		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(context.Background()) }) })
+		client.OnReadDeadline(func() {
+			shutdown()
+			for range 1000 {
+				runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
+			}
+		})
+		client.Send(frames("hello"))
+		client.Receive()
+		shutdown() // if no deadline was set
+
+		require.True(t, client.Ended(), "Shutdown was called while the server was just setting the deadline of its next Read: that deadline has replaced the one by which Shutdown ends a Read, and the client "+
+			"is still connected. Set the deadline first, and look then whether Shutdown has begun")
+		require.Emptyf(t, failuresIn(text), "Shutdown was called while the server waited for the next frames of two clients, and Log was told: %s. That they are let go is no failure", strings.TrimSpace(text.String()))
 	})
 }

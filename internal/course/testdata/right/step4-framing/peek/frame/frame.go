@@ -1,5 +1,5 @@
 // Package frame looks at what a bufio.Reader holds, and takes it out when the
-// next frame is asked for. Its Writer has a channel for a lock.
+// next frame is asked for. What does not fit there it reads into memory of its own. Its Writer has a channel for a lock.
 package frame
 
 import (
@@ -16,12 +16,12 @@ var ErrTooLarge = errors.New("too large")
 type Reader struct {
 	in    *bufio.Reader
 	done  int // bytes of the frame before
+	large []byte
 	limit int
 }
 
-// NewReader makes the buffer so large that each frame fits.
 func NewReader(r io.Reader, limit int) *Reader {
-	return &Reader{in: bufio.NewReaderSize(r, HeaderSize+limit), limit: limit}
+	return &Reader{in: bufio.NewReaderSize(r, 64<<10), limit: limit}
 }
 
 func (r *Reader) ReadFrame() ([]byte, error) {
@@ -37,6 +37,17 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 	length := binary.BigEndian.Uint32(header)
 	if length > uint32(r.limit) {
 		return nil, ErrTooLarge
+	}
+	if size := HeaderSize + int(length); size > r.in.Size() {
+		if cap(r.large) < size {
+			r.large = make([]byte, size)
+		}
+		if _, err := io.ReadFull(r.in, r.large[:size]); err == io.EOF {
+			return nil, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return nil, err
+		}
+		return r.large[HeaderSize:size], nil
 	}
 	frame, err := r.in.Peek(HeaderSize + int(length))
 	if err == io.EOF {
