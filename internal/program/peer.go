@@ -147,9 +147,9 @@ func (peer *Peer) Send(text string) {
 // Flood sends and sends, and takes nothing, until the program does not take anything either: it waits for
 // this side then. Flood reports whether it has come to that.
 func (peer *Peer) Flood() bool {
-	// Bytes: whoever takes so many does not wait. A server that answers 128 of 4096 has taken 140 MB when no system's buffer has
-	// room for more. To make that of this side smaller would be quicker, but then the kernel may throw away, with the answers for which there is
-	// no room, what the program acknowledges in them: both sides wait, and the program for more.
+	// Bytes: whoever takes so many does not wait. A server that answers 128 of 4096 has taken 140 MB when no buffer
+	// has room for more answers. To make that of this side smaller would be quicker, but then the kernel may throw
+	// away, with the answers that have no room in it, what they acknowledge, and the program waits in Read.
 	const enough = 512 << 20
 	peer.picture.Note(peer.side, "sends and sends, takes nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
