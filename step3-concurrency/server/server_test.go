@@ -465,11 +465,15 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		ln, _ := serve(t, s)
 		client := ln.Dial()
 		t.Wait()
-		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(context.Background()) }) })
+		ctx := &watched{Context: context.Background()}
+		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
 		client.OnReadDeadline(func() {
 			shutdown()
-			for range 1000 {
+			for tries := 0; tries < 100_000 && ctx.asked.Load() < 1000; tries++ {
 				runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
+				if ctx.asked.Load() > 0 {
+					ctx.asked.Add(1)
+				}
 			}
 		})
 		client.Send("hello")
@@ -572,10 +576,25 @@ func Test11_RunsAsAProgram(t *testing.T) {
 
 	server = program.Start(e, "-quiet")
 	busy := server.Dial()
-	waits := busy.Flood() // in Write, if this is true
+	busy.Flood()
 	server.Interrupt()
-	require.True(e, !waits || server.StaysUp(), "Ctrl-C was typed while a client was getting its answer, and the program was gone before it had it all: Serve returns when Shutdown "+
-		"begins, so main waits until Shutdown has returned, and Shutdown until the answer has been taken")
+	_, ended = busy.Rest()
+	require.True(e, ended, "Ctrl-C was typed while a client was sending one message after the other, and the client is still served")
+	require.False(e, busy.WasReset(), "Ctrl-C was typed while a client was sending one message after the other, and its connection was reset, which can destroy the answers that are still on their "+
+		"way: either the program was gone before it had hung up (Serve returns when Shutdown begins, so main waits until Shutdown has returned), or it has closed the connection "+
+		"with messages unread")
+}
+
+// A watched context counts the rounds since Shutdown has asked for its end: what it does to stop the server, it has
+// most likely done by then.
+type watched struct {
+	context.Context
+	asked atomic.Int64
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.asked.Add(1)
+	return w.Context.Done()
 }
 
 // A ledger is a listener that knows how many of its connections are open.
@@ -644,7 +663,7 @@ func Test12_StandsAThousandClients(t *testing.T) {
 		}
 	}
 	until := func(holds func() bool) bool {
-		for begin := time.Now(); !holds() && time.Since(begin) < time.Second; {
+		for begin := time.Now(); !holds() && time.Since(begin) < 3*time.Second; {
 			time.Sleep(time.Millisecond)
 		}
 		return holds()
@@ -667,7 +686,7 @@ func Test12_StandsAThousandClients(t *testing.T) {
 	require.NoError(e, s.Shutdown(ctx), "all clients have left, and Shutdown has not returned nil")
 	select {
 	case err = <-served:
-	case <-time.After(time.Second):
+	case <-time.After(3 * time.Second):
 		err = errors.New("it has not returned")
 	}
 	require.ErrorIs(e, err, ErrServerClosed, "Shutdown has returned, and Serve has not returned ErrServerClosed")
