@@ -338,7 +338,7 @@ var bubbleLog = regexp.MustCompile(`(?m)(^ +2000/01/01 .*\n)+`)
 // logTime matches a moment as package slog writes it.
 var logTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 
-var port = regexp.MustCompile(`127\.0\.0\.1:[3-6]\d{4}\b`)
+var port = regexp.MustCompile(`127\.0\.0\.1:[3-6](\d{4}\b|\d*…)`)
 
 // timeless is text with all times alike, all ports that the kernel picks, and whatever else is
 // chance.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
@@ -23,8 +22,6 @@ type Peer struct {
 	side    wire.Side // the test's
 	picture wire.Picture
 	ended   bool
-	reset   bool
-	flood   chan error // why Flood has ended
 }
 
 // Dial connects a client to the program on [Addr], as soon as it listens, and
@@ -147,42 +144,29 @@ func (peer *Peer) Send(text string) {
 	}
 }
 
-// Flood sends without a pause, and goes on with it until Rest is called. It returns when more is on its way than
-// the program can have answered.
-func (peer *Peer) Flood() {
-	const begin = 4 << 20 // bytes
-	peer.picture.Note(peer.side, "sends without a pause")
+// Flood sends and sends, and takes nothing, until the program does not take anything either: it waits for
+// this side then. Flood reports whether it has come to that.
+func (peer *Peer) Flood() bool {
+	// Bytes: whoever takes so many does not wait. A server that answers 128 of 4096 has taken 140 MB when no buffer
+	// has room for more answers. To make that of this side smaller would be quicker, but then the kernel may throw
+	// away, with the answers that have no room in it, what they acknowledge, and the program waits in Read.
+	const enough = 512 << 20
+	const still = patience * 3 / 10 // ticks without progress
+	peer.picture.Note(peer.side, "sends and sends, takes nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
-	begun := make(chan struct{})
-	peer.flood = make(chan error, 1)
-	peer.conn.SetWriteDeadline(time.Time{})
-	go func() {
-		for sent := 0; ; sent += len(piece) {
-			if sent <= begin && sent+len(piece) > begin {
-				close(begun)
-			}
-			if _, err := peer.conn.Write(piece); err != nil {
-				peer.flood <- err
-				return
-			}
+	sent := 0
+	for w := (waiting{left: still}); sent < enough && w.more(); {
+		peer.conn.SetWriteDeadline(time.Now().Add(tick))
+		n, err := peer.conn.Write(piece)
+		if n > 0 {
+			sent += n
+			w = waiting{left: still}
 		}
-	}()
-	select {
-	case <-begun:
-	case <-time.After(patience * tick): // the program does not read
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
 	}
-}
-
-// endFlood ends what Flood has begun. The system tells of a reset once, and may have told it to Flood.
-func (peer *Peer) endFlood() {
-	if peer.flood == nil {
-		return
-	}
-	peer.conn.SetWriteDeadline(time.Now())
-	if err := <-peer.flood; errors.Is(err, syscall.ECONNRESET) {
-		peer.noteEnd(err)
-	}
-	peer.flood = nil
+	return sent < enough
 }
 
 // Receive waits until n bytes have arrived, and returns all that has. It returns
@@ -207,7 +191,6 @@ func (peer *Peer) receive(n, ticks int) string {
 // a reset, and returns what arrived before that. ended is false if the connection is still
 // open and nothing more comes.
 func (peer *Peer) Rest() (text string, ended bool) {
-	peer.endFlood()
 	var got strings.Builder
 	for {
 		piece, err := peer.read(patience)
@@ -217,9 +200,6 @@ func (peer *Peer) Rest() (text string, ended bool) {
 		}
 	}
 }
-
-// WasReset reports whether the connection has ended by a reset, as far as the test has received.
-func (peer *Peer) WasReset() bool { return peer.reset }
 
 // Surplus returns what arrives within three ticks: bytes that belong to a message which
 // was thought to be complete.
@@ -245,25 +225,19 @@ func (peer *Peer) read(ticks int) (string, error) {
 			return string(buf[:n]), nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			peer.noteEnd(err)
+			if !peer.ended {
+				peer.ended = true
+				words := "resets"
+				if err == io.EOF {
+					words = "closes"
+				}
+				peer.picture.Closed(peer.side.Other(), words)
+			}
 			return "", err
 		}
 	}
 	peer.picture.Waited(peer.side)
 	return "", os.ErrDeadlineExceeded
-}
-
-// noteEnd notes that the program's half of the connection has ended.
-func (peer *Peer) noteEnd(err error) {
-	if peer.ended {
-		return
-	}
-	peer.ended, peer.reset = true, err != io.EOF
-	words := "closes"
-	if peer.reset {
-		words = "resets"
-	}
-	peer.picture.Closed(peer.side.Other(), words)
 }
 
 // take returns what has arrived by now, and adds it to the picture.

@@ -81,7 +81,7 @@ func machineIsBusy() bool {
 	cmd.Env = append(os.Environ(), asProgram+"=nothing")
 	begin := time.Now()
 	cmd.Run()
-	return time.Since(begin) > 100*time.Millisecond
+	return time.Since(begin) > 50*time.Millisecond
 }
 
 // A Program is the learner's main, running as a process. It is killed when the
@@ -251,10 +251,10 @@ func (p *Program) Interrupt() bool {
 	return true
 }
 
-// StaysUp waits for a twentieth of the usual time, and reports whether the program is
+// StaysUp waits for a twentieth of the usual time, or longer on a busy machine, and reports whether the program is
 // still running. A program that has begun to end is gone by then.
 func (p *Program) StaysUp() bool {
-	for range patience / 20 {
+	for w := (waiting{left: patience / 20}); w.more(); {
 		select {
 		case <-p.ended:
 			return false
