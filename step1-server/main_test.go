@@ -232,6 +232,7 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken")
 	good := program.Start(e)
 	good.Dial()
+	require.Truef(e, good.StaysUp(), "the port was free, a client connected, and the program was gone: %s", good)
 	good.Stop()       // what it has printed is what it prints when all is well
 	program.Listen(e) // the test has the port now
 
