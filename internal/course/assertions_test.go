@@ -56,10 +56,10 @@ func TestAssertions(t *testing.T) {
 	})
 	for _, step := range slices.Sorted(maps.Keys(all)) {
 		for _, a := range all[step] {
-			by := neededBy[step+"/"+a.place]
-			t.Logf("%-52s %s", step+"/"+a.place, by)
+			by := neededBy[step+"/"+a.place()]
+			t.Logf("%-52s %s", step+"/"+a.place(), by)
 			if by == "" {
-				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step, a.place, a.text)
+				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step, a.place(), a.text)
 			}
 		}
 	}
@@ -68,11 +68,14 @@ func TestAssertions(t *testing.T) {
 // An assertion is a statement of an exercise that calls testify's require and says something of the
 // learner's work: one without a message only sees that the test itself could begin.
 type assertion struct {
-	place       string // "server/server_test.go:575", in the step
+	file        string // "server/server_test.go", in the step
 	text        string // its first line
 	first, last int    // its lines
 	begin, end  int    // its bytes in the file
 }
+
+// place is "server/server_test.go:575".
+func (a assertion) place() string { return fmt.Sprintf("%s:%d", a.file, a.first) }
 
 func assertionsOf(t *testing.T, s step) []assertion {
 	t.Helper()
@@ -101,7 +104,7 @@ func assertionsIn(t *testing.T, name, text string) []assertion {
 		begin, end := files.Position(statement.Pos()), files.Position(statement.End())
 		line, _, _ := strings.Cut(text[begin.Offset:end.Offset], "\n")
 		if strings.HasPrefix(line, "require.") && line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
-			all = append(all, assertion{fmt.Sprintf("%s:%d", name, begin.Line), line, begin.Line, end.Line, begin.Offset, end.Offset})
+			all = append(all, assertion{name, line, begin.Line, end.Line, begin.Offset, end.Offset})
 		}
 		return true
 	})
@@ -115,20 +118,20 @@ const removed = "TCP_STEPS_REMOVED"
 // getting through. It tries those alone for which try returns true.
 func (m mistake) assertionsThatCatch(t *testing.T, all []assertion, try func(place string) bool) map[string]bool {
 	t.Helper()
-	trial := m.try(t, step{name: m.step})
+	trial := m.try(t)
 	for _, folder := range m.packages() {
 		makeRemovable(t, trial.dir, folder, all)
 	}
 	needed := map[string]bool{}
 	for test, r := range trial.judge(t, "^("+strings.Join(slices.Collect(maps.Keys(m.red)), "|")+")$").results {
 		a, ok := speaker(r.output, all)
-		if !ok || m.red[test] == nil || !try(a.place) {
+		if !ok || m.red[test] == nil || !try(a.place()) {
 			continue
 		}
-		without := trial.judge(t, "^"+test+"$", removed+"="+a.place).results[test]
+		without := trial.judge(t, "^"+test+"$", removed+"="+a.place()).results[test]
 		for _, promised := range m.red[test] {
 			if without.action != "fail" || !strings.Contains(words(without.output), words(promised)) {
-				needed[a.place] = true
+				needed[a.place()] = true
 			}
 		}
 	}
@@ -140,15 +143,14 @@ func makeRemovable(t *testing.T, dir, folder string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
 	for _, a := range slices.Backward(all) { // so that what stands before an assertion stays where it is
-		file, _, _ := strings.Cut(a.place, ":")
-		if "./"+path.Dir(file) != folder && path.Dir(file) != folder {
+		if "./"+path.Dir(a.file) != folder {
 			continue
 		}
-		if texts[file] == "" {
-			texts[file] = read(t, filepath.Join(dir, filepath.FromSlash(file)))
+		if texts[a.file] == "" {
+			texts[a.file] = read(t, filepath.Join(dir, filepath.FromSlash(a.file)))
 		}
-		text := texts[file]
-		texts[file] = text[:a.begin] + "if os.Getenv(\"" + removed + "\") != \"" + a.place + "\" {" + text[a.begin:a.end] + "}" + text[a.end:]
+		text := texts[a.file]
+		texts[a.file] = text[:a.begin] + "if os.Getenv(\"" + removed + "\") != \"" + a.place() + "\" {" + text[a.begin:a.end] + "}" + text[a.end:]
 	}
 	for file, text := range texts {
 		if !strings.Contains(text, "\t\"os\"\n") {
@@ -166,8 +168,7 @@ func speaker(output string, all []assertion) (assertion, bool) {
 	if parts := spoke.FindStringSubmatch(output); parts != nil {
 		line, _ := strconv.Atoi(parts[2])
 		for _, a := range all {
-			file, _, _ := strings.Cut(a.place, ":")
-			if path.Base(file) == parts[1] && a.first <= line && line <= a.last {
+			if path.Base(a.file) == parts[1] && a.first <= line && line <= a.last {
 				return a, true
 			}
 		}

@@ -327,8 +327,8 @@ func trimLines(text string) string {
 
 var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cached\)`)
 
-// chance matches what differs where goroutines run at the same time: whose bytes come last, what is left of a port in a line that was cut,
-// and at which of several lines a race is seen, and in which order.
+// chance matches what differs where goroutines run at the same time: whose bytes come last, at which of several
+// lines a race is seen, and in which order. And it matches what is left of a port in a line that was cut.
 var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
 
 // bubbleLog matches lines that a program has logged in a bubble, where it is always the year 2000. In

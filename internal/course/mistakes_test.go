@@ -109,8 +109,9 @@ type trial struct {
 	port string // ":20010", for example, stands for ":20000" there, so that trials need not wait for their turns on that
 }
 
-func (m mistake) try(t *testing.T, s step) trial {
+func (m mistake) try(t *testing.T) trial {
 	t.Helper()
+	s := step{name: m.step}
 	dir := lay(t, s)
 	solve(t, s, dir)
 	m.make(t, dir)
@@ -178,7 +179,7 @@ func TestMistakes(t *testing.T) {
 			t.Parallel()
 			s, known := byName[m.step]
 			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
-			v := m.try(t, s).judge(t, "")
+			v := m.try(t).judge(t, "")
 
 			var red []string
 			for name, result := range v.results {

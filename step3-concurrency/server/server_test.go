@@ -469,10 +469,10 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
 		client.OnReadDeadline(func() {
 			shutdown()
-			for tries := 0; tries < 100_000 && ctx.asked.Load() < 1000; tries++ {
+			for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
 				runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
-				if ctx.asked.Load() > 0 {
-					ctx.asked.Add(1)
+				if ctx.asked.Load() {
+					more--
 				}
 			}
 		})
@@ -582,15 +582,15 @@ func Test11_RunsAsAProgram(t *testing.T) {
 		"begins, so main waits until Shutdown has returned, and Shutdown until the answer has been taken")
 }
 
-// A watched context counts the rounds since Shutdown has asked for its end: what it does to stop the server, it has
-// most likely done by then.
+// A watched context knows whether somebody waits for it: what Shutdown does to stop the server, it has most likely
+// done by then.
 type watched struct {
 	context.Context
-	asked atomic.Int64
+	asked atomic.Bool
 }
 
 func (w *watched) Done() <-chan struct{} {
-	w.asked.Add(1)
+	w.asked.Store(true)
 	return w.Context.Done()
 }
 
