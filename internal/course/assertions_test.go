@@ -38,15 +38,17 @@ func TestAssertions(t *testing.T) {
 		all[s.name] = assertionsOf(t, s)
 	}
 	t.Run("mistakes", func(t *testing.T) {
-		for _, m := range mistakes(t) {
-			t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
+		bank := mistakes(t)
+		trials := try(t, bank, func(dir string, m mistake) { makeRemovable(t, dir, m.folder(), all[m.step]) })
+		for _, m := range bank {
+			t.Run(m.id(), func(t *testing.T) {
 				t.Parallel()
 				need := func(place string) bool {
 					mu.Lock()
 					defer mu.Unlock()
 					return neededBy[m.step+"/"+place] == ""
 				}
-				for place := range m.assertionsThatCatch(t, all[m.step], need) {
+				for place := range assertionsThatCatch(t, trials[m.name], m, all[m.step], need) {
 					mu.Lock()
 					neededBy[m.step+"/"+place] = m.name
 					mu.Unlock()
@@ -116,19 +118,15 @@ const removed = "TCP_STEPS_REMOVED"
 
 // assertionsThatCatch returns the places of the assertions that are not removed without the mistake
 // getting through. It tries those alone for which try returns true.
-func (m mistake) assertionsThatCatch(t *testing.T, all []assertion, try func(place string) bool) map[string]bool {
+func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, try func(place string) bool) map[string]bool {
 	t.Helper()
-	trial := m.try(t)
-	for _, folder := range m.packages() {
-		makeRemovable(t, trial.dir, folder, all)
-	}
 	needed := map[string]bool{}
-	for test, r := range trial.judge(t, "^("+strings.Join(slices.Collect(maps.Keys(m.red)), "|")+")$").results {
+	for test, r := range tr.judge(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)), "|")+")$").results {
 		a, ok := speaker(r.output, all)
 		if !ok || m.red[test] == nil || !try(a.place()) {
 			continue
 		}
-		without := trial.judge(t, "^"+test+"$", removed+"="+a.place()).results[test]
+		without := tr.judge(t, m, "^"+test+"$", removed+"="+a.place()).results[test]
 		for _, promised := range m.red[test] {
 			if without.action != "fail" || !strings.Contains(words(without.output), words(promised)) {
 				needed[a.place()] = true
@@ -143,7 +141,7 @@ func makeRemovable(t *testing.T, dir, folder string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
 	for _, a := range slices.Backward(all) { // so that what stands before an assertion stays where it is
-		if "./"+path.Dir(a.file) != folder {
+		if path.Dir(a.file) != folder {
 			continue
 		}
 		if texts[a.file] == "" {

@@ -298,7 +298,8 @@ func runConsole(t *testing.T, workspace, command, state string) string {
 			solve(t, step{name: name}, dir)
 		}
 		if file, isMistake := strings.CutPrefix(state, "with "); isMistake && state != "with the solution" {
-			readMistake(t, filepath.FromSlash(file)).make(t, dir)
+			m := readMistake(t, filepath.FromSlash(file))
+			m.make(t, filepath.Join(dir, m.folder()))
 		}
 	}
 	args := strings.Fields(command)

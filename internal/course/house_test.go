@@ -107,7 +107,11 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 // and returns the step's folder there.
 func lay(t testing.TB, s step) string {
 	t.Helper()
-	dir := t.TempDir()
+	return layIn(t, t.TempDir(), s)
+}
+
+func layIn(t testing.TB, dir string, s step) string {
+	t.Helper()
 	copyTree(t, filepath.Join(root, s.name), filepath.Join(dir, s.name))
 	for _, kit := range []string{"go.mod", "go.sum", "lesson", "wire", "program"} {
 		copyTree(t, filepath.Join(root, "internal", kit), filepath.Join(dir, "internal", kit))
@@ -192,7 +196,8 @@ const everything = lesson.RunAll + "=1"
 // test runs the tests of a step that was laid, with the given environment variables.
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
-	return testPackages(t, dir, []string{"./..."}, env...)
+	compiled.Do(func() { compile(t) })
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "./..."), env...)
 }
 
 // compiled is done when what all steps stand on is compiled, also for the race detector. On a machine that has
@@ -209,11 +214,9 @@ func compile(t testing.TB) {
 	}
 }
 
-// testPackages is test for some of the step's packages.
-func testPackages(t testing.TB, dir string, packages []string, env ...string) verdict {
+// run runs a command that prints what test2json prints, with the given environment variables.
+func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 	t.Helper()
-	compiled.Do(func() { compile(t) })
-	cmd := command(dir, append([]string{"test", "-json", "-count=1", "-timeout=2m", "-vet=off"}, packages...)...)
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	if _, isExit := err.(*exec.ExitError); err != nil && !isExit {

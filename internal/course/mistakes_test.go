@@ -1,8 +1,6 @@
 package course
 
 import (
-	"fmt"
-	"hash/fnv"
 	"maps"
 	"path"
 	"path/filepath"
@@ -10,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/imports"
 	"golang.org/x/tools/txtar"
@@ -61,15 +58,25 @@ func readMistake(t *testing.T, file string) mistake {
 		}
 	}
 	require.NotEmptyf(t, m.changes, "%s changes nothing", m.name)
+	for _, c := range m.changes {
+		require.Equalf(t, m.folder(), path.Dir(c.file), "%s changes more than one package", m.name)
+	}
 	require.NotEmptyf(t, m.red, "%s names no exercise that catches it", m.name)
 	return m
 }
 
-// make changes the solution in dir.
+// id is the name without ".txt".
+func (m mistake) id() string { return strings.TrimSuffix(m.name, ".txt") }
+
+// folder is that of the package that the mistake changes, in its step: "server", "." for the step's own. Packages that
+// import this one are red, too, for the mistake; but it is this one's exercises that catch it.
+func (m mistake) folder() string { return path.Dir(m.changes[0].file) }
+
+// make changes the package in dir, which is right.
 func (m mistake) make(t *testing.T, dir string) {
 	t.Helper()
 	for _, c := range m.changes {
-		place := filepath.Join(dir, filepath.FromSlash(c.file))
+		place := filepath.Join(dir, path.Base(c.file))
 		text := read(t, place)
 		right := strings.TrimRight(c.right, "\n") + "\n"
 		require.Equalf(t, 1, strings.Count(text, right), "mistakes/%s: these lines of solutions/%s/%s are no longer there, or more than once:\n%s",
@@ -80,18 +87,6 @@ func (m mistake) make(t *testing.T, dir string) {
 	}
 }
 
-// packages returns the packages that the mistake changes. Those that import one of them are red, too, for it; but
-// it is the package's own exercises that catch it.
-func (m mistake) packages() []string {
-	var packages []string
-	for _, c := range m.changes {
-		if folder := "./" + path.Dir(c.file); !slices.Contains(packages, folder) {
-			packages = append(packages, folder)
-		}
-	}
-	return packages
-}
-
 // isRace tells whether the race detector has to do with what the mistake promises.
 func (m mistake) isRace() bool {
 	for _, promised := range m.red {
@@ -100,50 +95,6 @@ func (m mistake) isRace() bool {
 		}
 	}
 	return false
-}
-
-// A trial is a copy of a step's solution in which the mistake was made.
-type trial struct {
-	mistake
-	dir  string
-	port string // ":20010", for example, stands for ":20000" there, so that trials need not wait for their turns on that
-}
-
-func (m mistake) try(t *testing.T) trial {
-	t.Helper()
-	s := step{name: m.step}
-	dir := lay(t, s)
-	solve(t, s, dir)
-	m.make(t, dir)
-	// Each time the same port for the same mistake, so that what was compiled for it is of use again. Those that
-	// have the same one take turns.
-	hash := fnv.New32()
-	hash.Write([]byte(m.name))
-	port := 20010 + 2*(hash.Sum32()%32)
-	there := strings.NewReplacer(":20000", fmt.Sprintf(":%d", port), ":19999", fmt.Sprintf(":%d", port+1))
-	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
-		walk(t, folder, func(file string) {
-			write(t, file, there.Replace(read(t, file)))
-		})
-	}
-	return trial{m, dir, fmt.Sprintf(":%d", port)}
-}
-
-// judge runs the exercises of the packages that the mistake changes; where which is not empty, only those
-// whose names it matches.
-func (tr trial) judge(t *testing.T, which string, env ...string) verdict {
-	t.Helper()
-	env = append(env, everything)
-	if !tr.isRace() {
-		env = append(env, lesson.WithoutRace+"=1") // which finds it before the race detector can, and saves half the time
-	}
-	v := testPackages(t, tr.dir, append([]string{"-run=" + which}, tr.packages()...), env...)
-	v.output = strings.ReplaceAll(v.output, tr.port, ":20000")
-	for name, r := range v.results {
-		r.output = strings.ReplaceAll(r.output, tr.port, ":20000")
-		v.results[name] = r
-	}
-	return v
 }
 
 func mistakes(t *testing.T) []mistake {
@@ -164,6 +115,7 @@ func TestMistakes(t *testing.T) {
 		t.Skip("the mistakes take a minute or two")
 	}
 	steps, bank := steps(t), mistakes(t)
+	trials := try(t, bank, nil)
 	show := func(m mistake, said string) {}
 	byName := map[string]step{}
 	for _, s := range steps {
@@ -175,11 +127,11 @@ func TestMistakes(t *testing.T) {
 		t.Cleanup(func() { write(t, mistakesFile, pageOf(t, steps, bank, page.said)) }) // when all of them have run
 	}
 	for _, m := range bank {
-		t.Run(strings.TrimSuffix(m.name, ".txt"), func(t *testing.T) {
+		t.Run(m.id(), func(t *testing.T) {
 			t.Parallel()
 			s, known := byName[m.step]
 			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
-			v := m.try(t).judge(t, "")
+			v := trials[m.name].judge(t, m, "")
 
 			var red []string
 			for name, result := range v.results {
