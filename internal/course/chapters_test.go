@@ -248,6 +248,16 @@ func TestChapters_Console(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the chapters show what is printed on Linux; other systems have other words for some errors")
 	}
+	for _, p := range pages(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			checkConsole(t, p)
+		})
+	}
+}
+
+func checkConsole(t *testing.T, p page) {
+	t.Helper()
 	workspace := t.TempDir()
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)
@@ -256,33 +266,31 @@ func TestChapters_Console(t *testing.T) {
 			copyTree(t, filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name()))
 		}
 	}
-	for _, p := range pages(t) {
-		source := string(p.source)
-		for _, b := range slices.Backward(p.blocks) { // so that the places of those before stay
-			if b.language != "console" {
-				continue
-			}
-			command, printed, _ := strings.Cut(b.text, "\n")
-			command, isCommand := strings.CutPrefix(command, "$ ")
-			require.Truef(t, isCommand, "%s:%d does not begin with a command", p.name, b.line)
-			var now string
-			if strings.Contains(command, "./internal/...") {
-				now = proofPrints(t, printed)
-			} else {
-				now = runConsole(t, workspace, command, b.comment)
-			}
-			if timeless(printed) == timeless(now) {
-				continue
-			}
-			if !*update {
-				require.Equalf(t, timeless(printed), timeless(now), "%s:%d: %q prints something else now. If that is meant: "+
-					"go test ./internal/course -run Chapters -update", p.name, b.line, command)
-			}
-			source = source[:b.start] + "$ " + command + "\n" + now + source[b.start+len(b.text):]
+	source := string(p.source)
+	for _, b := range slices.Backward(p.blocks) { // so that the places of those before stay
+		if b.language != "console" {
+			continue
 		}
-		if source != string(p.source) {
-			write(t, filepath.Join(root, filepath.FromSlash(p.name)), source)
+		command, printed, _ := strings.Cut(b.text, "\n")
+		command, isCommand := strings.CutPrefix(command, "$ ")
+		require.Truef(t, isCommand, "%s:%d does not begin with a command", p.name, b.line)
+		var now string
+		if strings.Contains(command, "./internal/...") {
+			now = proofPrints(t, printed)
+		} else {
+			now = runConsole(t, workspace, command, b.comment)
 		}
+		if timeless(printed) == timeless(now) {
+			continue
+		}
+		if !*update {
+			require.Equalf(t, timeless(printed), timeless(now), "%s:%d: %q prints something else now. If that is meant: "+
+				"go test ./internal/course -run Chapters -update", p.name, b.line, command)
+		}
+		source = source[:b.start] + "$ " + command + "\n" + now + source[b.start+len(b.text):]
+	}
+	if source != string(p.source) {
+		write(t, filepath.Join(root, filepath.FromSlash(p.name)), source)
 	}
 }
 
@@ -308,7 +316,7 @@ func runConsole(t *testing.T, workspace, command, state string) string {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = workspace
-	cmd.Env = append(os.Environ(), "GOWORK=", "NO_COLOR=1", "TZ=UTC")
+	cmd.Env = append(os.Environ(), "GOWORK=", trimmed(), "NO_COLOR=1", "TZ=UTC")
 	out, _ := cmd.CombinedOutput()
 	return trimLines(downloads.ReplaceAllString(strings.ReplaceAll(string(out), "\r", ""), ""))
 }

@@ -174,10 +174,12 @@ func write(t testing.TB, path, text string) {
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
-	// With -trimpath the kit is compiled once, and not for each folder again.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath")
+	cmd.Env = append(os.Environ(), "GOWORK=off", trimmed())
 	return cmd
 }
+
+// trimmed is the setting by which a package that lies elsewhere is not compiled again.
+func trimmed() string { return "GOFLAGS=" + os.Getenv("GOFLAGS") + " -trimpath" }
 
 // A verdict is what go test said.
 type verdict struct {

@@ -111,6 +111,7 @@ func mistakes(t *testing.T) []mistake {
 // Each mistake is caught by just the exercises that it names, in the words that
 // it promises. With -update, docs/mistakes.md shows what they say now.
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the mistakes take a minute or two")
 	}
