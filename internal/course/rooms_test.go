@@ -20,7 +20,6 @@ func TestStarters(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			dir := lay(t, s)
-			vet(t, dir)
 			v := test(t, dir, everything)
 			require.NotContains(t, v.output, "panic:")
 			for _, e := range s.exercises {
@@ -55,6 +54,7 @@ func TestStarters_ShowOneRedExercise(t *testing.T) {
 
 // A forgotten server that holds the port is named at once.
 func TestStarters_SayThatThePortIsInUse(t *testing.T) {
+	t.Parallel()
 	program.Listen(&lesson.Exercise{T: t}) // the forgotten server, in our turn
 	for _, s := range steps(t) {
 		if !startsPrograms(t, s) {
@@ -143,7 +143,6 @@ func TestSolutions(t *testing.T) {
 			t.Parallel()
 			dir := lay(t, s)
 			solve(t, s, dir)
-			vet(t, dir)
 			requireGreen(t, s, test(t, dir, everything))
 		})
 	}
@@ -181,10 +180,4 @@ func requireGreen(t *testing.T, s step, v verdict) {
 			require.Equalf(t, "pass", result.action, "%s is not green:\n%s", name, v.output)
 		}
 	}
-}
-
-func vet(t *testing.T, dir string) {
-	t.Helper()
-	out, err := command(dir, "vet", "./...").CombinedOutput()
-	require.NoErrorf(t, err, "%s: %s", filepath.Base(dir), out)
 }
