@@ -352,6 +352,25 @@ func Test08_StopsGently(t *testing.T) {
 			"when its connection is closed: first hang up, then count down")
 		require.Zerof(t, s.Clients(), "Shutdown has returned nil, and Clients returns %d", s.Clients())
 	})
+	wire.Test(e, func(t *wire.T) {
+		ctx := &watched{Context: context.Background()}
+		s := &Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
+		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
+		s.Log = slog.New(onMessage{slog.DiscardHandler, func() {
+			shutdown()
+			ctx.letStop()
+		}})
+		ln := t.Listen()
+		t.Call(func() error { return s.Serve(ln) })
+		client := ln.Dial()
+		client.Send("just in time")
+
+		answer := client.Receive()
+
+		require.Equalf(t, "just in time", answer, "Shutdown was called when a message had been read, and the log was just being told of it, and its sender got %s: a message that the "+
+			"server has read gets its answer", wire.Show(answer))
+		client.Close()
+	})
 }
 
 func Test09_StopsInTheEnd(t *testing.T) {
@@ -469,12 +488,7 @@ func Test10_StopsAtAnyMoment(t *testing.T) {
 		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
 		client.OnReadDeadline(func() {
 			shutdown()
-			for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
-				runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
-				if ctx.asked.Load() {
-					more--
-				}
-			}
+			ctx.letStop() // and only then the deadline is set
 		})
 		client.Send("hello")
 		client.Receive()
@@ -582,8 +596,7 @@ func Test11_RunsAsAProgram(t *testing.T) {
 		"begins, so main waits until Shutdown has returned, and Shutdown until the answer has been taken")
 }
 
-// A watched context knows whether somebody waits for it: what Shutdown does to stop the server, it has most likely
-// done by then.
+// A watched context knows when Shutdown has asked for its end: what it does to stop the server, it has most likely done by then.
 type watched struct {
 	context.Context
 	asked atomic.Bool
@@ -592,6 +605,31 @@ type watched struct {
 func (w *watched) Done() <-chan struct{} {
 	w.asked.Store(true)
 	return w.Context.Done()
+}
+
+// letStop gives way to Shutdown, which was called with w. Whoever calls it may hold a lock, so it does not wait for ever.
+func (w *watched) letStop() {
+	for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
+		runtime.Gosched()
+		if w.asked.Load() {
+			more--
+		}
+	}
+}
+
+// An onMessage is a log that does something when it is told of a message.
+type onMessage struct {
+	slog.Handler
+	do func()
+}
+
+func (o onMessage) Enabled(context.Context, slog.Level) bool { return true }
+
+func (o onMessage) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level == slog.LevelDebug {
+		o.do()
+	}
+	return nil
 }
 
 // A ledger is a listener that knows how many of its connections are open.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/program"
@@ -119,8 +120,13 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		keyboard, screen, server, running := start(t)
 		keyboard.Type("hello\n")
 		server.Receive()
-		server.Send(frames("Zq7 is not whole")[:7])
 		keyboard.End()
+		time.Sleep(time.Minute)
+		server.Send(frames("a late answer"))
+		require.Truef(t, screen.Shows("a late answer\n"), "the input has ended, a minute later an answer came, and it is not on the screen; as for run, %s: the answers to the last lines are still "+
+			"on their way when the input ends, and how long that takes the client cannot know", running)
+
+		server.Send(frames("Zq7 is not whole")[:7])
 		t.Wait()
 		server.Close()
 		running.Returned()

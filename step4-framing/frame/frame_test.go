@@ -107,7 +107,16 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 				i+1, wire.Show(arrived[at:at+10_000]))
 		}
 	})
+	calls := 0
+	w := NewWriter(writeFunc(func(p []byte) (int, error) { calls++; return len(p), nil }), 10)
+	w.Flush()
+	require.Zero(e, calls, "nothing was written, and Flush has called Write: a server that flushes before each Read makes a system call for nothing, and one whose deadline may have passed")
 }
+
+// A writeFunc is an io.Writer.
+type writeFunc func(p []byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 
 func Test05_RefusesToWriteWhatThePeerMustRefuse(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#5-refuse-to-write-what-the-peer-must-refuse")
@@ -221,7 +230,16 @@ func Test07_KeepsApartWhatArrivesTogether(t *testing.T) {
 		require.Equalf(t, result{payload: "four"}, got, "the first part of the frame with \"four\" came together with three frames before, the rest alone, and "+
 			"ReadFrame %v: the first part must be kept until the rest comes", got)
 	})
+	room := 0
+	NewReader(readFunc(func(p []byte) (int, error) { room = len(p); return 0, io.EOF }), 1<<20).ReadFrame()
+	require.GreaterOrEqualf(e, room, 512, "the first call of Read had room for %d bytes, and 512 or more are asked for: whoever reads just the header, and then just the payload, "+
+		"calls Read twice for each frame, though one call would bring a whole row of frames that have arrived", room)
 }
+
+// A readFunc is an io.Reader.
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func Test08_TakesAnEmptyFrameForAMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#8-take-an-empty-frame-for-a-message")

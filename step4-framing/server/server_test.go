@@ -193,16 +193,16 @@ func Test17_GivesASlowSenderIdleTimeoutForAWholeFrame(t *testing.T) {
 		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
 		dripping := ln.Dial()
 		frame := frames(strings.Repeat("d", 100))
-		for i := range 9 { // for three minutes
+		for i := range 4 { // for 76 s
 			dripping.Send(frame[i : i+1])
 			early := strings.Join(dripping.Arrived(), "")
 			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s", len(frame), i+1, wire.Show(early))
 			time.Sleep(19 * time.Second)
 		}
-		require.True(t, dripping.Ended(), "IdleTimeout is a minute, and a client that sends a byte of the same frame every 19 s is still connected after three: if each byte moves "+
+		require.True(t, dripping.Ended(), "IdleTimeout is a minute, and a client that sends a byte of the same frame every 19 s is still connected after 76 s: if each byte moves "+
 			"the deadline forward, a hundred bytes keep a place for half an hour. From its first bytes on, a frame has IdleTimeout to become whole")
 		require.True(t, dripping.Closed(), "IdleTimeout is a minute, and for a client that sends a byte of the same frame every 19 s the server has ended its half of the connection, and "+
-			"not closed it after three minutes")
+			"not closed it after 76 s")
 	})
 	wire.Test(e, func(t *wire.T) {
 		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
@@ -291,7 +291,7 @@ func linesWith(log *bytes.Buffer, words string) []string {
 	return lines
 }
 
-// A watched context knows whether somebody waits for it: Shutdown does when it has set all deadlines.
+// A watched context knows when Shutdown has asked for its end: what it does to stop the server, it has most likely done by then.
 type watched struct {
 	context.Context
 	asked atomic.Bool
@@ -300,6 +300,31 @@ type watched struct {
 func (w *watched) Done() <-chan struct{} {
 	w.asked.Store(true)
 	return w.Context.Done()
+}
+
+// letStop gives way to Shutdown, which was called with w. Whoever calls it may hold a lock, so it does not wait for ever.
+func (w *watched) letStop() {
+	for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
+		runtime.Gosched()
+		if w.asked.Load() {
+			more--
+		}
+	}
+}
+
+// An onMessage is a log that does something when it is told of a message.
+type onMessage struct {
+	slog.Handler
+	do func()
+}
+
+func (o onMessage) Enabled(context.Context, slog.Level) bool { return true }
+
+func (o onMessage) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level == slog.LevelDebug {
+		o.do()
+	}
+	return nil
 }
 
 func Test19_StillStopsGently(t *testing.T) {
@@ -337,6 +362,24 @@ func Test19_StillStopsGently(t *testing.T) {
 		require.Truef(t, stopping.Returned() && stopping.Err() == nil && serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "the last client has left; as for Shutdown, which should "+
 			"return nil, %s, and as for Serve, which should return ErrServerClosed, %s", stopping, serving)
 	})
+	wire.Test(e, func(t *wire.T) {
+		ctx := &watched{Context: context.Background()}
+		s := &Server{IdleTimeout: time.Hour}
+		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
+		s.Log = slog.New(onMessage{slog.DiscardHandler, func() {
+			shutdown()
+			ctx.letStop()
+		}})
+		ln, _ := serve(t, s)
+		client := ln.Dial()
+		client.Send(frames("just in time"))
+
+		answer := client.Receive()
+
+		require.Equalf(t, frames("just in time"), answer, "Shutdown was called when ReadFrame had returned a message, and the log was just being told of it, and its sender got %s: a message that the "+
+			"server has read gets its answer", wire.Show(answer))
+		client.Close()
+	})
 	whole, part := frames("hello"), frames("hello")[:6]
 	for _, at := range []struct {
 		first bool // at the first deadline of all, or at the first one after this was sent:
@@ -352,9 +395,7 @@ func Test19_StillStopsGently(t *testing.T) {
 			shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
 			stop := func() {
 				shutdown()
-				for tries := 0; tries < 1_000_000 && !ctx.asked.Load(); tries++ {
-					runtime.Gosched() // Shutdown does what it can, and only then the deadline is set
-				}
+				ctx.letStop() // and only then the deadline is set
 			}
 			if at.first {
 				client.OnReadDeadline(stop)
