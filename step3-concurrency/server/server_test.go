@@ -353,6 +353,20 @@ func Test08_StopsGently(t *testing.T) {
 		require.Zerof(t, s.Clients(), "Shutdown has returned nil, and Clients returns %d", s.Clients())
 	})
 	wire.Test(e, func(t *wire.T) {
+		s := &Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
+		ln, _ := serve(t, s)
+		client := ln.Dial()
+		client.Send("hello")
+		client.Receive()
+		t.Call(func() error { return s.Shutdown(context.Background()) })
+		time.Sleep(200 * time.Millisecond)
+		t.Wait()
+
+		require.False(t, client.IsClosed(), "Shutdown was called, and 200 ms later the server has closed the connection of a client that has not hung up yet: what such a client still sends is answered with a "+
+			"reset, and that can destroy its last answer. For half a second the server reads on")
+		client.Close()
+	})
+	wire.Test(e, func(t *wire.T) {
 		ctx := &watched{Context: context.Background()}
 		s := &Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
 		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
