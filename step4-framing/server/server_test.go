@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -273,6 +274,48 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 		require.Emptyf(t, failuresIn(text), "a client has got its answer and closed the connection, and Log was told: %s. That a client leaves between two "+
 			"messages is no failure", strings.TrimSpace(text.String()))
 	})
+	wire.Test(e, func(t *wire.T) {
+		kept := &keeper{records: new([]slog.Record)}
+		ln, _ := serve(t, &Server{Log: slog.New(kept)})
+		client := ln.Dial()
+		for _, message := range []string{"the first one", "THE SECOND ONE"} {
+			client.Send(frames(message))
+			client.Receive()
+		}
+		client.Close()
+		t.Wait()
+		require.Lenf(t, linesWith(kept.text(), "the first one"), 1, "two messages came, Log has kept what it was told, and now writes it down: %s. The bytes of the first message were overwritten meanwhile. The slice "+
+			"that ReadFrame returns holds until its next call, and who gets it may look at it later: string(message) is a copy", strings.TrimSpace(kept.text().String()))
+	})
+}
+
+// A keeper is the handler of a log that writes nothing down before it is asked.
+type keeper struct {
+	records *[]slog.Record
+	attrs   []slog.Attr
+}
+
+func (k *keeper) Enabled(context.Context, slog.Level) bool { return true }
+
+func (k *keeper) Handle(_ context.Context, r slog.Record) error {
+	r = r.Clone()
+	r.AddAttrs(k.attrs...)
+	*k.records = append(*k.records, r)
+	return nil
+}
+
+func (k *keeper) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &keeper{k.records, append(slices.Clone(k.attrs), attrs...)}
+}
+
+func (k *keeper) WithGroup(string) slog.Handler { return k }
+
+func (k *keeper) text() *bytes.Buffer {
+	var text bytes.Buffer
+	for _, r := range *k.records {
+		slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}).Handle(context.Background(), r)
+	}
+	return &text
 }
 
 // failuresIn returns the lines of the log that are warnings or errors.
