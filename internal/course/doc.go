@@ -2,7 +2,7 @@
 //
 //   - each starter compiles, and every exercise in it is red, in its own words;
 //   - each solution is green under its step's own tests;
-//   - each mistake in mistakes/ is caught by just the exercises that it names,
+//   - each mistake in mistakes/ is caught by just the exercises that it names, up to the last of them,
 //     with the words that it promises, and the work in testdata/right/, which is built
 //     otherwise than the solutions, is not;
 //   - docs/mistakes.md is the page that the mistakes make;

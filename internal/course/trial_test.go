@@ -60,7 +60,7 @@ func try(t *testing.T, bank []mistake, rewrite func(dir string, m mistake)) map[
 	return trials
 }
 
-// judge runs the exercises with the mistake; where which is not empty, only those whose names it matches.
+// judge runs, with the mistake, the exercises whose names the regular expression which matches.
 func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) verdict {
 	t.Helper()
 	tr.build.Do(func() { tr.file = tr.make(t) })
