@@ -258,6 +258,7 @@ func TestChapters_Console(t *testing.T) {
 
 func checkConsole(t *testing.T, p page) {
 	t.Helper()
+	compiled.Do(func() { compile(t) })
 	workspace := t.TempDir()
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +23,7 @@ import (
 type trial struct {
 	dir      string // a step will be laid there, and solved
 	folder   string // of the package, in the step
-	port     string // ":20010", for example, stands for ":20000" there, so that trials need not wait for their turns on that
+	port     int    // 20010, for example, stands for 20000 there, so that trials need not wait for their turns on that
 	mistakes []mistake
 	rewrite  func(dir string, m mistake) // see try
 
@@ -52,7 +51,7 @@ func try(t *testing.T, bank []mistake, rewrite func(dir string, m mistake)) map[
 		part := crc32.ChecksumIEEE([]byte(m.name)) % uint32((size[group(m)]+many-1)/many)
 		key := fmt.Sprint(group(m), part)
 		if all[key] == nil {
-			all[key] = &trial{dir: t.TempDir(), folder: m.folder(), port: fmt.Sprint(":", 20010+2*len(all)), rewrite: rewrite}
+			all[key] = &trial{dir: t.TempDir(), folder: m.folder(), port: 20010 + 2*len(all), rewrite: rewrite}
 		}
 		all[key].mistakes = append(all[key].mistakes, m)
 		trials[m.name] = all[key]
@@ -77,9 +76,10 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	toJSON := exec.Command(test2json())                          // which would make the tests ignore Ctrl-C if it ran them itself
 	toJSON.Stdin = strings.NewReader(string(out) + "\x16FAIL\n") // the last line of go test
 	v := run(t, toJSON)
-	v.output = strings.ReplaceAll(v.output, tr.port, ":20000")
+	port := fmt.Sprint(":", tr.port)
+	v.output = strings.ReplaceAll(v.output, port, ":20000")
 	for name, r := range v.results {
-		r.output = strings.ReplaceAll(r.output, tr.port, ":20000")
+		r.output = strings.ReplaceAll(r.output, port, ":20000")
 		v.results[name] = r
 	}
 	return v
@@ -94,6 +94,7 @@ var test2json = sync.OnceValue(func() string {
 // make makes the trial, and returns the test binary. That runs where it lies, in the package's folder.
 func (tr *trial) make(t *testing.T) string {
 	t.Helper()
+	compiled.Do(func() { compile(t) })
 	s := step{name: tr.mistakes[0].step}
 	dir := layIn(t, tr.dir, s)
 	solve(t, s, dir)
@@ -120,9 +121,7 @@ func (tr *trial) make(t *testing.T) string {
 		require.NoError(t, os.Remove(file))
 	}
 	write(t, filepath.Join(folder, "trial_test.go"), tr.tests(path.Join("example.com/tcp-steps", s.name, tr.folder), names))
-	port, err := strconv.Atoi(tr.port[1:])
-	require.NoError(t, err)
-	ports := strings.NewReplacer(":20000", tr.port, ":19999", fmt.Sprint(":", port+1))
+	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":", tr.port+1))
 	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
 		walk(t, folder, func(file string) { write(t, file, ports.Replace(read(t, file))) })
 	}
