@@ -12,8 +12,8 @@ import "net"
 // TODO exercise 4: Echo only what was sent
 // TODO exercise 5: Echo any bytes unchanged
 // TODO exercise 6: Show what it received
-// TODO exercise 7: Let go of a client that leaves
-// TODO exercise 9: Outlive a client that vanishes
+// TODO exercise 7: Close the connection when a client leaves
+// TODO exercise 9: Survive a client that vanishes
 func process(conn net.Conn) {
 }
 
@@ -22,7 +22,7 @@ func process(conn net.Conn) {
 // TODO exercise 1: Listen on port 20000
 // TODO exercise 2: Echo a message
 // TODO exercise 8: Serve two clients at once
-// TODO exercise 9: Outlive a client that vanishes
+// TODO exercise 9: Survive a client that vanishes
 // TODO exercise 10: Say so when the port is taken
 func main() {
 }

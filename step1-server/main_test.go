@@ -130,8 +130,8 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 		"is no part of the message (a terminal hides them, a file does not)")
 }
 
-func Test07_LetsGoOfAClientThatLeaves(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#7-let-go-of-a-client-that-leaves")
+func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#7-close-the-connection-when-a-client-leaves")
 
 	server := program.Start(e)
 	leaver := server.Dial()
@@ -175,8 +175,8 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 	require.Equalf(e, "still here", one.Receive(10), "client 1 was served until client 2 came, and is no longer: as for the server, %s", server)
 }
 
-func Test09_OutlivesAClientThatVanishes(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#9-outlive-a-client-that-vanishes")
+func Test09_SurvivesAClientThatVanishes(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#9-survive-a-client-that-vanishes")
 	server := program.Start(e)
 	witness := server.Dial()
 

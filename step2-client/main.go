@@ -8,9 +8,9 @@ package main
 // TODO exercise 1: Dial port 20000
 // TODO exercise 2: Send what is typed
 // TODO exercise 3: Show the answer
-// TODO exercise 4: Go on line after line
+// TODO exercise 4: Send line after line
 // TODO exercise 5: Quit on q
-// TODO exercise 6: End when the server goes away
-// TODO exercise 7: Say so when nobody is listening
+// TODO exercise 6: Exit when the server goes away
+// TODO exercise 7: Say so when no server is listening
 func main() {
 }

@@ -73,8 +73,8 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 		"is no part of the answer (a terminal hides them, a file does not)")
 }
 
-func Test04_GoesOnLineAfterLine(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#4-go-on-line-after-line")
+func Test04_SendsLineAfterLine(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#4-send-line-after-line")
 	listener := program.Listen(e)
 	client := program.Start(e)
 	server := listener.Accept(client)
@@ -130,8 +130,8 @@ func Test05_QuitsOnQ(t *testing.T) {
 	}
 }
 
-func Test06_EndsWhenTheServerGoesAway(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#6-end-when-the-server-goes-away")
+func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away")
 	listener := program.Listen(e)
 	client := program.Start(e)
 	server := listener.Accept(client)
@@ -147,8 +147,8 @@ func Test06_EndsWhenTheServerGoesAway(t *testing.T) {
 		"be told that none will come")
 }
 
-func Test07_SaysSoWhenNobodyIsListening(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-nobody-is-listening")
+func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening")
 
 	client := program.Start(e) // nobody listens
 

@@ -7,7 +7,7 @@ import "example.com/tcp-steps/internal/wire"
 // server, or "" if nothing is. What it can do is that of the tests of this step: ln.Dial, and a client's Send,
 // Receive and Hold.
 //
-// TODO exercise 19: Find what is wrong
+// TODO exercise 19: Find the bug
 func Check(t *wire.T, ln *wire.Listener) string {
 	return ""
 }

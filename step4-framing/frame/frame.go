@@ -30,9 +30,9 @@ func NewReader(r io.Reader, limit int) *Reader {
 // ReadFrame returns the payload of the next frame. It is valid until the next call.
 //
 // TODO exercise 6: Read a frame however it is cut
-// TODO exercise 7: Keep apart what arrives together
-// TODO exercise 8: Take an empty frame for a message
-// TODO exercise 9: Tell a clean end from a cut
+// TODO exercise 7: Separate frames that arrive together
+// TODO exercise 8: Accept empty frames
+// TODO exercise 9: Tell a clean end from a truncated frame
 // TODO exercise 10: Refuse hostile lengths
 // TODO exercise 12: Allocate nothing after the first frames
 func (r *Reader) ReadFrame() ([]byte, error) {
@@ -52,9 +52,9 @@ func NewWriter(w io.Writer, limit int) *Writer {
 // WriteFrame puts payload, as a frame, into the buffer. The frame is sent by Flush, or before.
 //
 // TODO exercise 3: Write the header
-// TODO exercise 5: Refuse to write what the peer must refuse
-// TODO exercise 8: Take an empty frame for a message
-// TODO exercise 11: Keep frames whole when several goroutines write
+// TODO exercise 5: Refuse to write oversized frames
+// TODO exercise 8: Accept empty frames
+// TODO exercise 11: Keep frames whole under concurrent writes
 // TODO exercise 12: Allocate nothing after the first frames
 func (w *Writer) WriteFrame(payload []byte) error {
 	return nil
@@ -64,7 +64,7 @@ func (w *Writer) WriteFrame(payload []byte) error {
 //
 // TODO exercise 3: Write the header
 // TODO exercise 4: Send a small frame in one piece
-// TODO exercise 11: Keep frames whole when several goroutines write
+// TODO exercise 11: Keep frames whole under concurrent writes
 func (w *Writer) Flush() error {
 	return nil
 }

@@ -23,9 +23,9 @@ const HeaderSize = 4
 var ErrTooLarge = errors.New("frame: payload larger than the limit")
 
 const (
-	// smallest is the first size of a Reader's buffer. A client that says little
+	// minBuf is the first size of a Reader's buffer. A client that says little
 	// costs little: there may be ten thousand of them.
-	smallest = 512
+	minBuf = 512
 
 	// window is how many bytes are sent or read at a time, where there are so many.
 	// Under load a system call is most of what a frame costs, and the more frames
@@ -102,7 +102,7 @@ func (r *Reader) fill(size int) {
 	most := max(size, window)
 	to := r.buf
 	if r.end == len(r.buf) && len(r.buf) < most {
-		to = make([]byte, min(max(smallest, 2*len(r.buf)), max(window, HeaderSize+r.limit)))
+		to = make([]byte, min(max(minBuf, 2*len(r.buf)), max(window, HeaderSize+r.limit)))
 	}
 	r.start, r.end = 0, copy(to, r.buf[r.start:r.end])
 	r.buf = to

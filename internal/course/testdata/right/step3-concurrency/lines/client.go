@@ -1,0 +1,95 @@
+package echo
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+)
+
+// A piece is what a goroutine that reads has got, and the error that came with it.
+type piece struct {
+	text string
+	err  error
+}
+
+// run has two goroutines that only read, one from each side. What to do with it is decided here, in one place.
+func Run(conn net.Conn, in io.Reader, out io.Writer) error {
+	over := make(chan struct{})
+	defer close(over)
+	defer conn.Close()
+
+	keyboard := bufio.NewReader(in)
+	lines := reads(over, func() (string, error) { return keyboard.ReadString('\n') })
+	buf := make([]byte, 2048)
+	answers := reads(over, func() (string, error) {
+		n, err := conn.Read(buf)
+		return string(buf[:n]), err
+	})
+
+	for {
+		select {
+		case answer := <-answers:
+			if answer.text != "" {
+				if _, err := io.WriteString(out, answer.text+"\n"); err != nil {
+					return err
+				}
+			}
+			switch {
+			case answer.err == nil:
+			case answer.err == io.EOF && lines == nil:
+				return nil // all is said
+			case answer.err == io.EOF:
+				return errors.New("server left")
+			default:
+				return answer.err
+			}
+		case line := <-lines:
+			text := strings.TrimRight(line.text, "\r\n")
+			if text == "q" || text == "Q" {
+				return nil
+			}
+			if text != "" {
+				if _, err := io.WriteString(conn, text); err != nil {
+					return err
+				}
+			}
+			switch {
+			case line.err == nil:
+			case line.err == io.EOF:
+				lines = nil // nothing comes from there any more
+				closeWrite(conn)
+			default:
+				return line.err
+			}
+		}
+	}
+}
+
+func closeWrite(conn net.Conn) {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+		return
+	}
+	conn.Close() // there is no half to close
+}
+
+// reads calls read again and again, until it fails or over is closed, and passes on what it returns.
+func reads(over <-chan struct{}, read func() (string, error)) <-chan piece {
+	pieces := make(chan piece)
+	go func() {
+		for {
+			text, err := read()
+			select {
+			case pieces <- piece{text, err}:
+			case <-over:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return pieces
+}

@@ -1,0 +1,48 @@
+package echo
+
+import (
+	"net"
+	"time"
+)
+
+func (s *Server) process(conn net.Conn, o *owner) {
+	buf := make([]byte, 1024)
+	for {
+		if s.IdleTimeout > 0 {
+			conn.SetReadDeadline(time.Now().Add(s.IdleTimeout))
+		}
+		if o.isStopping() { // looked at after the deadline was set, which may have replaced that of stop
+			return
+		}
+		n, err := conn.Read(buf)
+		if n > 0 {
+			s.logger().Debug("received", "from", conn.RemoteAddr(), "text", string(buf[:n]))
+			if s.WriteTimeout > 0 {
+				conn.SetWriteDeadline(time.Now().Add(s.WriteTimeout))
+			}
+			if _, err := conn.Write(buf[:n]); err != nil {
+				s.logger().Info("cannot write", "to", conn.RemoteAddr(), "error", err)
+				return
+			}
+		}
+		if err != nil {
+			s.logger().Debug("has left", "client", conn.RemoteAddr(), "why", err)
+			return
+		}
+	}
+}
+
+// sayGoodbye closes conn so that no reset destroys what was written to it.
+func sayGoodbye(conn net.Conn) {
+	defer conn.Close()
+	c, ok := conn.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+	for buf := make([]byte, 1024); ; {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}

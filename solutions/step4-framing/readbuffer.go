@@ -1,0 +1,29 @@
+// Package readbuffer is the document's way to serve a client, without its defect.
+package echo
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+)
+
+// 处理函数
+//
+//lint:ignore U1000 it is called by the tests of the step
+func process(conn net.Conn) {
+	defer conn.Close() // 关闭连接
+	// One for the connection, not one for each round: what Read does not return is
+	// still in it in the next round.
+	reader := bufio.NewReader(conn)
+	for {
+		var buf [128]byte
+		n, err := reader.Read(buf[:]) // 读取数据
+		if err != nil {
+			fmt.Println("read from client failed, err:", err)
+			break
+		}
+		recvStr := string(buf[:n])
+		fmt.Println("收到client端发来的数据：", recvStr)
+		conn.Write([]byte(recvStr)) // 发送数据
+	}
+}

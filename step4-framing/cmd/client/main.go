@@ -1,0 +1,33 @@
+// A TCP client that shows what the server says when it says it.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	echo "example.com/tcp-steps/step4-framing"
+)
+
+// dialTimeout is how long a server may take to answer at all. Without one, it is the kernel's patience
+// that counts, which is minutes.
+const dialTimeout = 5 * time.Second
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:20000", "the `address` of the server")
+	flag.Parse()
+	if err := talk(*addr); err != nil {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+}
+
+func talk(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, dialTimeout)
+	if err != nil {
+		return err
+	}
+	return echo.Run(conn, os.Stdin, os.Stdout)
+}
