@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { program.Main(m, main) }
 
 func Test01_ListensOnPort20000(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#1-listen-on-port-20000")
+	e := lesson.Start(t, "docs/1-server.md#1-listen-on-port-20000", "main.go")
 	server := program.Start(e)
 
 	server.Dial()
@@ -27,7 +27,7 @@ func Test01_ListensOnPort20000(t *testing.T) {
 }
 
 func Test02_EchoesAMessage(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#2-echo-a-message")
+	e := lesson.Start(t, "docs/1-server.md#2-echo-a-message", "main.go")
 	server := program.Start(e)
 	client := server.Dial()
 
@@ -48,7 +48,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 }
 
 func Test03_EchoesEveryMessage(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#3-echo-every-message")
+	e := lesson.Start(t, "docs/1-server.md#3-echo-every-message", "main.go")
 	wire.Test(e, func(t *wire.T) {
 		client, conn := t.Client()
 		t.Go(func() { process(conn) })
@@ -68,7 +68,7 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 }
 
 func Test04_EchoesOnlyWhatWasSent(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#4-echo-only-what-was-sent")
+	e := lesson.Start(t, "docs/1-server.md#4-echo-only-what-was-sent", "main.go")
 	wire.Test(e, func(t *wire.T) {
 		client, conn := t.Client()
 		t.Go(func() { process(conn) })
@@ -88,7 +88,7 @@ func Test04_EchoesOnlyWhatWasSent(t *testing.T) {
 }
 
 func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#5-echo-any-bytes-unchanged")
+	e := lesson.Start(t, "docs/1-server.md#5-echo-any-bytes-unchanged", "main.go")
 	wire.Test(e, func(t *wire.T) {
 		client, conn := t.Client()
 		t.Go(func() { process(conn) })
@@ -112,7 +112,7 @@ func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
 }
 
 func Test06_ShowsWhatItReceived(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#6-show-what-it-received")
+	e := lesson.Start(t, "docs/1-server.md#6-show-what-it-received", "main.go")
 	server := program.Start(e)
 	client := server.Dial()
 
@@ -131,7 +131,7 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 }
 
 func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#7-close-the-connection-when-a-client-leaves")
+	e := lesson.Start(t, "docs/1-server.md#7-close-the-connection-when-a-client-leaves", "main.go")
 
 	server := program.Start(e)
 	leaver := server.Dial()
@@ -157,7 +157,7 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 }
 
 func Test08_ServesTwoClientsAtOnce(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#8-serve-two-clients-at-once")
+	e := lesson.Start(t, "docs/1-server.md#8-serve-two-clients-at-once", "main.go")
 	server := program.Start(e)
 	one := server.Dial()
 	one.Send("I am one")
@@ -176,7 +176,7 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 }
 
 func Test09_SurvivesAClientThatVanishes(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#9-survive-a-client-that-vanishes")
+	e := lesson.Start(t, "docs/1-server.md#9-survive-a-client-that-vanishes", "main.go")
 	server := program.Start(e)
 	witness := server.Dial()
 
@@ -229,7 +229,7 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 }
 
 func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken")
+	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken", "main.go")
 	good := program.Start(e)
 	good.Dial()
 	require.Truef(e, good.StaysUp(), "the port was free, a client connected, and the program was gone: %s", good)

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { program.Main(m, main) }
 
 func Test01_DialsPort20000(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#1-dial-port-20000")
+	e := lesson.Start(t, "docs/2-client.md#1-dial-port-20000", "main.go")
 	listener := program.Listen(e)
 
 	client := program.Start(e)
@@ -22,7 +22,7 @@ func Test01_DialsPort20000(t *testing.T) {
 }
 
 func Test02_SendsWhatIsTyped(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#2-send-what-is-typed")
+	e := lesson.Start(t, "docs/2-client.md#2-send-what-is-typed", "main.go")
 	listener := program.Listen(e)
 	for _, ending := range []string{"\n", "\r\n"} {
 		client := program.Start(e)
@@ -48,7 +48,7 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 }
 
 func Test03_ShowsTheAnswer(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#3-show-the-answer")
+	e := lesson.Start(t, "docs/2-client.md#3-show-the-answer", "main.go")
 	listener := program.Listen(e)
 	client := program.Start(e)
 	server := listener.Accept(client)
@@ -74,7 +74,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 }
 
 func Test04_SendsLineAfterLine(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#4-send-line-after-line")
+	e := lesson.Start(t, "docs/2-client.md#4-send-line-after-line", "main.go")
 	listener := program.Listen(e)
 	client := program.Start(e)
 	server := listener.Accept(client)
@@ -107,7 +107,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 }
 
 func Test05_QuitsOnQ(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#5-quit-on-q")
+	e := lesson.Start(t, "docs/2-client.md#5-quit-on-q", "main.go")
 	listener := program.Listen(e)
 	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
 		client := program.Start(e)
@@ -131,7 +131,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 }
 
 func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away")
+	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away", "main.go")
 	listener := program.Listen(e)
 	client := program.Start(e)
 	server := listener.Accept(client)
@@ -148,7 +148,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 }
 
 func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening")
+	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening", "main.go")
 
 	client := program.Start(e) // nobody listens
 

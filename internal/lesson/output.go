@@ -27,7 +27,7 @@ func CaptureOutput(e *Exercise) *Output {
 	if err != nil {
 		e.Fatalf("cannot capture what the program prints: %v", err)
 	}
-	current.output = file.Name()
+	current.Output = file.Name()
 	current.save()
 	o := &Output{file, os.Stdout, os.Stderr}
 	os.Stdout, os.Stderr = file, file
@@ -61,15 +61,21 @@ func firstMiB(name string) string {
 }
 
 // ShowOutput adds to the failure of t what the learner's program printed, or the
-// beginning and the end of it, and likewise of each of its lines.
+// beginning and the end of it.
 func ShowOutput(t *testing.T, text string) {
 	t.Helper()
 	showOutput(t.Output(), text)
 }
 
+// OutputText is what [ShowOutput] adds.
+func OutputText(text string) string {
+	var out strings.Builder
+	showOutput(&out, text)
+	return out.String()
+}
+
 func showOutput(w io.Writer, text string) {
-	const head, tail = 6, 2    // lines
-	const left, right = 44, 25 // columns, with "…" between them
+	const head, tail = 6, 2 // lines
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
 		return
@@ -81,12 +87,31 @@ func showOutput(w io.Writer, text string) {
 	}
 	fmt.Fprintln(w, "\n    the program printed:")
 	for _, line := range lines {
-		shown := []rune(printable(strings.TrimRight(line, "\r")))
-		if len(shown) > left+1+right {
-			shown = slices.Concat(shown[:left], []rune("…"), shown[len(shown)-right:])
-		}
-		fmt.Fprintf(w, "      %s\n", string(shown))
+		fmt.Fprintf(w, "      %s\n", shorten(printable(strings.TrimRight(line, "\r"))))
 	}
+}
+
+// shorten wraps a line that's too wide for the terminal. Words stay whole, so
+// that an error's text can be found by search; of a word or a line that's longer
+// than any error, it leaves out the middle.
+func shorten(line string) string {
+	const columns, most = 80 - 10, 4 * 70
+	runes := []rune(line)
+	if len(runes) <= columns {
+		return line
+	}
+	var words []string
+	for _, word := range strings.Split(line, " ") {
+		if w := []rune(word); len(w) > columns {
+			word = string(slices.Concat(w[:44], []rune("…"), w[len(w)-25:]))
+		}
+		words = append(words, word)
+	}
+	runes = []rune(strings.Join(words, " "))
+	if len(runes) > most {
+		runes = slices.Concat(runes[:most/2], []rune(" … "), runes[len(runes)-most/2:])
+	}
+	return strings.ReplaceAll(wrapAt(string(runes), columns), "\n", "\n        ")
 }
 
 // printable returns line with its control characters, and bytes that are no UTF-8,

@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// WithoutRace is the environment variable that, when it is set to anything but the
-// empty string, makes [Exercise.AgainUnderRace] do nothing.
+// WithoutRace is the environment variable that, when it's set to anything but
+// the empty string, makes [Exercise.AgainUnderRace] do nothing.
 const WithoutRace = "TCP_STEPS_WITHOUT_RACE"
 
-// AgainUnderRace runs the exercise once more, in a process that was built with the
-// race detector, and fails it if two goroutines use the same memory at the
-// same time there. It comes last in an exercise, after everything else has passed.
-// Where the detector cannot be had (it wants a C compiler on most systems), it skips the exercise
-// and says why.
+// AgainUnderRace runs the exercise once more, in a process that was built with
+// the race detector, and fails it if two goroutines use the same memory at the
+// same time there. It comes last in an exercise, after everything else passed.
+// Where the detector isn't available (it needs a C compiler on most systems),
+// it skips the exercise and says why.
 func (e *Exercise) AgainUnderRace() {
 	e.Helper()
-	if raceDetector || os.Getenv(WithoutRace) != "" {
+	if RaceDetector || os.Getenv(WithoutRace) != "" {
 		return
 	}
 	file, err := raceBinary(e)
 	if err != nil {
-		e.Skipf("green so far, but the race detector is not available here, and only it could tell the rest: %v", err)
+		e.Skip(wrap("Everything passes so far. Only the race detector could tell the rest, and "+
+			err.Error(), firstWidth))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
 	defer cancel()
@@ -40,20 +41,31 @@ func (e *Exercise) AgainUnderRace() {
 	switch {
 	case err == nil:
 	case strings.Contains(text, "WARNING: DATA RACE"):
-		e.Fatalf("all answers were right this time, but the race detector has found that two goroutines use the same memory at the same time, and at least "+
-			"one of them writes to it%s. What comes of that is chance: a wrong number, a torn value, a crash. Such memory needs a lock, an atomic value, "+
-			"or one goroutine that owns it", Lines(firstRace(text)))
+		e.Fatalf(`
+			All answers were right, but the race detector found a data race%s.
+
+			Two goroutines use the same memory at the same time, and at least one of them
+			writes to it. The result is unpredictable: a wrong number, a torn value, a
+			crash. Such memory needs a lock, an atomic value, or one goroutine that owns it.`,
+			Lines(firstRace(text)))
 	case ctx.Err() != nil:
-		e.Fatalf("under the race detector, where everything takes longer, the exercise does not end")
+		e.Fatalf("Under the race detector, where everything takes longer, the exercise didn't end.")
 	default:
-		e.Fatalf("this was green, but in a second run, under the race detector, where everything takes longer, it was not: %s", firstMessage(text))
+		e.Fatalf(`
+			The exercise passed, but failed in a second run under the race detector, where
+			everything takes longer.
+
+			It said: %s`, firstMessage(text))
 	}
 }
 
 const raceTimeout = time.Minute
 
-// raceReserve is what a build with the race detector leaves of the time limit of go test, for the exercises that follow.
-const raceReserve = 30 * time.Second
+// raceReserve is what a build with the race detector leaves of go test's time
+// limit for the exercises that follow: half a minute, or a third of a short one.
+func raceReserve(limit time.Duration) time.Duration {
+	return min(30*time.Second, limit/3)
+}
 
 // raceOptions keeps a program from waiting for a second before it ends.
 func raceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
@@ -81,7 +93,7 @@ func buildForRace(e *Exercise) (string, error) {
 	ctx := context.Background()
 	if deadline, ok := e.Deadline(); ok {
 		var cancel func()
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve(time.Until(deadline))))
 		defer cancel()
 	}
 	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o", file, ".")
@@ -92,9 +104,15 @@ func buildForRace(e *Exercise) (string, error) {
 	case err == nil:
 		return file, nil
 	case ctx.Err() != nil: // what is compiled by now is kept for the next time
-		return "", errors.New("to compile for it takes too long the first time. Run the tests once more, and it will take less")
+		doNotCache()
+		return "", errors.New("compiling for it takes too long the first time. " +
+			"Run the tests once more: it'll take less.")
+	case errors.Is(err, exec.ErrNotFound):
+		return "", errors.New("the go command isn't available here.")
 	}
-	return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s %v", firstLine(string(out)), err)))
+	doNotCache() // a compiler may be there next time
+	return "", fmt.Errorf("it needs a C compiler, such as gcc or clang, and cgo (CGO_ENABLED=1). "+
+		"Here, go said: %s", firstLine(string(out)))
 }
 
 // raceFolder is removed at the end of the process.

@@ -2,5 +2,5 @@
 
 package lesson
 
-// raceDetector tells that this binary was built with -race.
-const raceDetector = true
+// RaceDetector tells whether this binary was built with -race.
+const RaceDetector = true

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/wire"
 )
 
@@ -28,7 +27,7 @@ type Peer struct {
 // fails the exercise if the program does not.
 func (p *Program) Dial() *Peer {
 	p.e.Helper()
-	for w := (waiting{left: patience}); w.more(); {
+	for w := (countdown{left: patience}); w.more(); {
 		over := p.hasEnded()
 		conn, err := net.DialTimeout("tcp", Addr, patience*tick)
 		if err == nil {
@@ -40,10 +39,14 @@ func (p *Program) Dial() *Peer {
 		time.Sleep(tick)
 	}
 	if p.hasEnded() {
-		p.e.Fatalf("nobody listens on %s, so no client can connect; as for the program, %s%s", Addr, p, p.why())
+		p.e.Fatalf("A client couldn't connect to %s: no program listens there. The server: %s.%s",
+			Addr, p, p.why())
 	}
-	p.e.Fatalf("nobody listens on %s, so no client can connect, although the program is running: "+
-		"does it call Listen, with \"tcp\" and this address?", Addr)
+	p.e.Fatalf(`
+		A client couldn't connect to %s: no program listens there. The server is still
+		running.
+
+		Does it call net.Listen with "tcp" and this address?`, Addr)
 	return nil
 }
 
@@ -55,32 +58,32 @@ func (p *Program) add(conn net.Conn, side wire.Side) *Peer {
 
 // A Server is the test's listener, for a program that is a client.
 type Server struct {
-	e  *lesson.Exercise
+	t  *T
 	ln *net.TCPListener
 }
 
-// Listen listens on [Addr] in the exercise's turn, until the exercise ends.
-func Listen(e *lesson.Exercise) *Server {
-	e.Helper()
-	TakeTurn(e)
-	return listen(e, Addr)
+// Listen listens on [Addr] in the exercise's turn, until the scenario ends.
+func (t *T) Listen() *Server {
+	t.Helper()
+	TakeTurn(t.Exercise)
+	return t.listen(Addr)
 }
 
-// ListenAnywhere listens on a port that the kernel picks, for a program that can be told
-// where to find it.
-func ListenAnywhere(e *lesson.Exercise) *Server {
-	e.Helper()
-	return listen(e, "127.0.0.1:0")
+// ListenAnywhere listens on a port that the kernel picks, for a program that can
+// be told where to find it.
+func (t *T) ListenAnywhere() *Server {
+	t.Helper()
+	return t.listen("127.0.0.1:0")
 }
 
-func listen(e *lesson.Exercise, addr string) *Server {
-	e.Helper()
+func (t *T) listen(addr string) *Server {
+	t.Helper()
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		e.Fatalf("cannot listen: %v", err)
+		t.Fatalf("The test can't listen on %s: %v. Is the loopback interface up?", addr, err)
 	}
-	e.Cleanup(func() { ln.Close() })
-	return &Server{e, ln.(*net.TCPListener)}
+	t.onEnd(func() { ln.Close() })
+	return &Server{t, ln.(*net.TCPListener)}
 }
 
 // Addr returns the address at which the server listens: "127.0.0.1:20000".
@@ -91,8 +94,8 @@ func (s *Server) Close() { s.ln.Close() }
 
 // Accept waits until the program has connected, and fails the exercise if it does not.
 func (s *Server) Accept(p *Program) *Peer {
-	s.e.Helper()
-	for w := (waiting{left: patience}); w.more(); {
+	s.t.Helper()
+	for w := (countdown{left: patience}); w.more(); {
 		over := p.hasEnded()
 		s.ln.SetDeadline(time.Now().Add(tick))
 		conn, err := s.ln.Accept()
@@ -100,11 +103,16 @@ func (s *Server) Accept(p *Program) *Peer {
 			return p.add(conn, wire.Server)
 		}
 		if over {
-			s.e.Fatalf("a server listens on %s%s, and nobody connected; as for the program, %s%s", s.Addr(), s.flag(), p, p.why())
+			s.t.Fatalf("A server listened on %s%s, but the client didn't connect. The client: %s.%s",
+				s.Addr(), s.flag(), p, p.why())
 		}
 	}
-	s.e.Fatalf("a server listens on %s, and nobody connected, although the program is running: "+
-		"does it call Dial, with \"tcp\" and this address, before it waits for the keyboard?", s.Addr())
+	s.t.Fatalf(`
+		A server listened on %s%s, but the client didn't connect. The client is still
+		running.
+
+		Does it call net.Dial with "tcp" and this address before it reads the keyboard?`,
+		s.Addr(), s.flag())
 	return nil
 }
 
@@ -113,13 +121,13 @@ func (s *Server) flag() string {
 	if s.Addr() == Addr {
 		return ""
 	}
-	return ", which the program was told by a flag"
+	return ", as the program was told by its flag"
 }
 
 // why explains an exit status of 0.
 func (p *Program) why() string {
 	if p.cmd.ProcessState.ExitCode() == 0 {
-		return ". A program ends when main returns"
+		return "\n\nA program exits when main returns."
 	}
 	return ""
 }
@@ -155,12 +163,12 @@ func (peer *Peer) Flood() bool {
 	peer.picture.Note(peer.side, "sends and sends, takes nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent := 0
-	for w := (waiting{left: still}); sent < enough && w.more(); {
+	for w := (countdown{left: still}); sent < enough && w.more(); {
 		peer.conn.SetWriteDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Write(piece)
 		if n > 0 {
 			sent += n
-			w = waiting{left: still}
+			w = countdown{left: still}
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return false
@@ -217,7 +225,7 @@ func (peer *Peer) ReceiveSoon(n int) string {
 // read returns what arrives next.
 func (peer *Peer) read(ticks int) (string, error) {
 	buf := make([]byte, 4096)
-	for w := (waiting{left: ticks}); w.more(); {
+	for w := (countdown{left: ticks}); w.more(); {
 		peer.conn.SetReadDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Read(buf)
 		if n > 0 {

@@ -7,7 +7,6 @@
 package program
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -48,42 +46,6 @@ func Main(m *testing.M, main func()) {
 
 func value(name string) string { return flag.Lookup("test." + name).Value.String() }
 
-// A test waits for a program for patience ticks, which is a second.
-const (
-	patience = 100
-	tick     = 10 * time.Millisecond
-)
-
-// A waiting counts the ticks that a test waits for a program.
-type waiting struct {
-	left    int
-	renewed int
-}
-
-// more reports whether to wait for one more tick. When the time is over it makes sure that the
-// machine has time at all: where it takes long to start a program that does
-// nothing, the learner's is not late, and waiting begins anew.
-func (w *waiting) more() bool {
-	if w.left == 0 && w.renewed < 5 && machineIsBusy() {
-		w.renewed++
-		w.left = patience
-	}
-	w.left--
-	return w.left >= 0
-}
-
-func machineIsBusy() bool {
-	file, err := os.Executable()
-	if err != nil {
-		return false
-	}
-	cmd := exec.Command(file)
-	cmd.Env = append(os.Environ(), asProgram+"=nothing")
-	begin := time.Now()
-	cmd.Run()
-	return time.Since(begin) > 50*time.Millisecond
-}
-
 // A Program is the learner's main, running as a process. It is killed when the
 // exercise ends. Its methods belong to the goroutine of the test.
 type Program struct {
@@ -100,23 +62,24 @@ type Program struct {
 	stopped bool
 }
 
-// Start runs main with the given arguments, in its turn on port 20000. It does
-// not wait for anything that main does.
-func Start(e *lesson.Exercise, args ...string) *Program {
-	e.Helper()
+// Start runs the test binary as the learner's main, with the given arguments, in
+// its turn on port 20000. It doesn't wait for anything that main does.
+func (t *T) Start(args ...string) *Program {
+	t.Helper()
 	file, err := os.Executable()
 	if err != nil {
-		e.Fatalf("cannot find the program: %v", err)
+		t.Fatalf("The program can't be found: %v.", err)
 	}
-	return start(e, file, args)
+	return t.start(file, args)
 }
 
-func start(e *lesson.Exercise, file string, args []string) *Program {
+func (t *T) start(file string, args []string) *Program {
+	e := t.Exercise
 	e.Helper()
 	TakeTurn(e)
 	p := &Program{e: e, cmd: exec.Command(file, args...), typed: make(chan struct{}), ended: make(chan struct{})}
 	close(p.typed) // nothing was
-	// Under -race a program would wait for a second before it ends.
+	// Under -race a program would wait for a second before it exits.
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
@@ -127,17 +90,17 @@ func start(e *lesson.Exercise, file string, args []string) *Program {
 		err = p.cmd.Start()
 	}
 	if err != nil {
-		e.Fatalf("cannot start the program: %v", err)
+		e.Fatalf("The program can't be started: %v.", err)
 	}
 	go func() {
 		p.cmd.Wait()
 		close(p.ended)
 	}()
-	e.Cleanup(p.finish)
+	t.programs = append(t.programs, p)
 	if deadline, ok := e.Deadline(); ok {
 		// At the time limit of go test this process dies without a chance to clean up.
 		late := time.AfterFunc(time.Until(deadline)-tick, func() { p.cmd.Process.Kill() })
-		e.Cleanup(func() { late.Stop() })
+		t.onEnd(func() { late.Stop() })
 	}
 	return p
 }
@@ -158,8 +121,11 @@ func (p *Program) finish() {
 	}
 	p.end()
 	if race := "WARNING: DATA RACE"; strings.Contains(p.all.String(), race) && !p.e.Failed() {
-		p.e.Errorf("the race detector has found that two goroutines of the program use the same memory at the same time, and at least one of them writes to it%s",
-			lesson.Lines(p.all.String()))
+		p.e.Errorf(`
+			The race detector found a data race in the program%s.
+
+			Two goroutines use the same memory at the same time, and at least one of them
+			writes to it. The result is unpredictable.`, lesson.Lines(p.all.String()))
 	}
 	if p.e.Failed() && !p.stopped {
 		p.draw(state)
@@ -254,7 +220,7 @@ func (p *Program) Interrupt() bool {
 // StaysUp waits for a twentieth of the usual time, or longer on a busy machine, and reports whether the program is
 // still running. A program that has begun to end is gone by then.
 func (p *Program) StaysUp() bool {
-	for w := (waiting{left: patience / 20}); w.more(); {
+	for w := (countdown{left: patience / 20}); w.more(); {
 		select {
 		case <-p.ended:
 			return false
@@ -278,7 +244,7 @@ func (p *Program) hasEnded() bool {
 func (p *Program) wait(holds func() bool) bool {
 	timer := time.NewTicker(tick)
 	defer timer.Stop()
-	for w := (waiting{left: patience}); !p.hasEnded() && !holds(); {
+	for w := (countdown{left: patience}); !p.hasEnded() && !holds(); {
 		select {
 		case <-p.ended: // all of its output is there now
 		case <-p.all.wait():
@@ -294,23 +260,23 @@ func (p *Program) wait(holds func() bool) bool {
 // Crashed reports whether the program has ended by a panic, or by another error that
 // Go does not let a program survive.
 func (p *Program) Crashed() bool {
-	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 && lesson.Crash(p.all.String()) != ""
+	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 && lesson.Crash(p.stderr.String()) != ""
 }
 
 // String says in a few words what has become of the program, as the end of a
-// failure's message: "it is still running", "it has ended, with exit status 0", "it
+// failure's message: "it's still running", "it exited with status 0", "it
 // crashed at main.go:31: …". Give the program itself to a message: a test that passes asks for no words.
 func (p *Program) String() string {
 	p.settle()
 	switch {
 	case !p.hasEnded():
-		return "it is still running"
+		return "it's still running"
 	case p.Crashed():
-		return "it crashed" + lesson.Crash(p.all.String())
+		return "it crashed" + lesson.Crash(p.stderr.String())
 	case p.ExitStatus() == -1:
-		return "it has been ended by a signal: " + p.cmd.ProcessState.String()
+		return "it was ended by a signal: " + p.cmd.ProcessState.String()
 	}
-	return fmt.Sprintf("it has ended, with exit status %d", p.cmd.ProcessState.ExitCode())
+	return fmt.Sprintf("it exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
 // state is String for the picture.
@@ -323,7 +289,7 @@ func (p *Program) state() string {
 	case p.ExitStatus() == -1:
 		return "ended by a signal"
 	}
-	return fmt.Sprintf("ended with status %d", p.cmd.ProcessState.ExitCode())
+	return fmt.Sprintf("exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
 // settle gives a program whose last sign of life was the end of a connection the
@@ -333,39 +299,4 @@ func (p *Program) settle() {
 	case <-p.ended:
 	case <-time.After(patience / 10 * tick):
 	}
-}
-
-// A recorder keeps the first MiB of what is written to it, and takes the rest
-// too, so that a program never waits for somebody to read what it prints.
-type recorder struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	changed chan struct{}
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.text.Write(p[:min(len(p), 1<<20-r.text.Len())])
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-	return len(p), nil
-}
-
-// wait returns a channel that is closed at the next Write.
-func (r *recorder) wait() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = make(chan struct{})
-	}
-	return r.changed
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
 }

@@ -54,7 +54,12 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 			return turn
 		}
 		if time.Now().After(end) {
-			e.Fatalf("another test of the course that needs %s does not end, or another program has %s: %v", Addr, turnstile, err)
+			e.Fatalf(`
+				The test waited for its turn on %s, which it takes by listening on %s, but that
+				failed: %v.
+
+				Either another test of the course doesn't end, or another program uses %s.`,
+				Addr, turnstile, err, turnstile)
 		}
 		time.Sleep(tick)
 	}

@@ -106,6 +106,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	c.guard.enter(c.calls, true)
+	c.guard.crowd(c.reading, "Read")
 	waited := false
 	for {
 		n, err, ready := c.tryRead(p)

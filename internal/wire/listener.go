@@ -21,7 +21,9 @@ type Listener struct {
 	calls   []time.Time
 	idle    int // calls in a row that returned an error at once, at one moment
 	hook    func()
-	counter *counter
+
+	accepting int // goroutines that wait in Accept
+	counter   *counter
 }
 
 // Listen returns a new listener.
@@ -70,6 +72,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.guard.enter(l.counter, true)
+	l.t.guard.crowd(l.accepting, "Accept")
 	l.calls = append(l.calls, time.Now())
 	waited := false
 	for {
@@ -92,7 +95,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return client.conn.peer, nil
 		}
 		waited = true
+		l.accepting++
 		l.changed.Wait()
+		l.accepting--
 		l.t.guard.enter(l.counter, true)
 	}
 }

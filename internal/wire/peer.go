@@ -3,7 +3,6 @@ package wire
 import (
 	"net"
 	"strings"
-	"testing/synctest"
 	"time"
 )
 
@@ -161,27 +160,6 @@ func (p *Peer) Addr() net.Addr { return p.conn.name }
 func (p *Peer) use() *Conn {
 	p.t.used = p.conn.peer
 	return p.conn
-}
-
-// Until waits until something holds, the code under test being at rest, for a second
-// of the bubble's time at the most, and reports whether it holds.
-func (t *T) Until(holds func() bool) bool {
-	t.Helper()
-	for waited := time.Duration(0); ; waited += step {
-		t.Wait()
-		if holds() || waited >= patience {
-			return holds()
-		}
-		time.Sleep(step)
-	}
-}
-
-// Wait waits until the code under test has come to rest: each of its goroutines
-// has ended or waits, be it for the time. It lets no time pass.
-func (t *T) Wait() {
-	t.Helper()
-	synctest.Wait()
-	t.check()
 }
 
 // takeAll empties what has arrived, piece by piece, without waiting.

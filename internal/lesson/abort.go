@@ -1,0 +1,45 @@
+package lesson
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Abort fails the exercise with a message, and more below it, and ends the
+// process at once: code that can't be stopped runs in it, and may take memory
+// or a whole CPU. Under [Run] the exercises after it run in another process.
+func (e *Exercise) Abort(message, more string) {
+	text := strings.ReplaceAll(e.sentence(message), "\n", "\n        ")
+	var out strings.Builder
+	fmt.Fprintf(&out, "    %s: %s\n", testLine(), text)
+	fmt.Fprint(indented{&out}, more)
+	if os.Getenv(supervised) == "" {
+		fmt.Fprintf(realStdout, "%s--- FAIL: %s (0.00s)\n", out.String(), e.Name())
+		os.Exit(1)
+	}
+	current.Aborts = out.String()
+	current.save()
+	os.Exit(1)
+}
+
+// realStdout is os.Stdout before any [Output] takes its place.
+var realStdout = os.Stdout
+
+// testLine returns the line of the test that the calling goroutine is in:
+// "1_server_test.go:31".
+func testLine() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.File, "_test.go") || strings.HasSuffix(frame.File, "_tests.go") {
+			return fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return "test"
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package lesson
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// maxHeld is how much of a crash's report is kept, in bytes. With many
+// goroutines it can be endless.
+const maxHeld = 1 << 20
+
+// A lineWriter passes on whole lines. With holdsCrash it keeps them from the
+// first one on that begins the report of a crash.
+type lineWriter struct {
+	w          io.Writer
+	holdsCrash bool
+
+	mu   sync.Mutex
+	rest strings.Builder // a line without its end
+	held strings.Builder
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(string(p)) {
+		l.rest.WriteString(line)
+		if strings.HasSuffix(line, "\n") || l.rest.Len() > maxHeld {
+			l.pass()
+		}
+	}
+	return len(p), nil
+}
+
+func (l *lineWriter) pass() {
+	line := l.rest.String()
+	l.rest.Reset()
+	switch {
+	case l.held.Len() > maxHeld:
+	case l.held.Len() > 0, l.holdsCrash && beginsCrash(line):
+		l.held.WriteString(line)
+	default:
+		io.WriteString(l.w, line)
+	}
+}
+
+// beginsCrash reports whether Go may have begun to tell of a crash. It does so
+// behind what the program printed without a newline.
+func beginsCrash(line string) bool {
+	return strings.Contains(line, "panic: ") || strings.Contains(line, "fatal error: ")
+}
+
+func (l *lineWriter) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rest.Len() > 0 {
+		l.pass()
+	}
+}
+
+// indented writes as t.Output does.
+type indented struct{ w io.Writer }
+
+func (i indented) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		fmt.Fprintf(i.w, "    %s", line)
+	}
+	return len(p), nil
+}

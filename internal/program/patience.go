@@ -1,0 +1,43 @@
+package program
+
+import (
+	"os"
+	"os/exec"
+	"time"
+)
+
+// A test waits for a program for patience ticks, which is a second.
+const (
+	patience = 100
+	tick     = 10 * time.Millisecond
+)
+
+// A countdown counts the ticks that a test still waits for a program.
+type countdown struct {
+	left    int
+	renewed int
+}
+
+// more reports whether to wait for one more tick. When the time is over it makes
+// sure that the machine isn't too busy: where it takes long to start a program
+// that does nothing, the learner's isn't late, and the countdown starts again.
+func (w *countdown) more() bool {
+	if w.left == 0 && w.renewed < 5 && machineIsBusy() {
+		w.renewed++
+		w.left = patience
+	}
+	w.left--
+	return w.left >= 0
+}
+
+func machineIsBusy() bool {
+	file, err := os.Executable()
+	if err != nil {
+		return false
+	}
+	cmd := exec.Command(file)
+	cmd.Env = append(os.Environ(), asProgram+"=nothing")
+	begin := time.Now()
+	cmd.Run()
+	return time.Since(begin) > 50*time.Millisecond
+}

@@ -1,0 +1,55 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+)
+
+// draw returns the pictures of two connections at most: the first one, and the
+// one that the test dealt with last.
+func (t *T) draw() string {
+	var pictures []string
+	for i, c := range t.conns {
+		if c != t.used && i > 0 {
+			continue
+		}
+		if len(t.conns) > 1 {
+			c.link.picture.Name = fmt.Sprint(i + 1)
+		}
+		var states [2][]string
+		states[c.side] = t.states(c)
+		pictures = append(pictures, c.link.picture.Draw(states[Client], states[Server]))
+	}
+	if more := len(t.conns) - len(pictures); more > 0 {
+		pictures = append(pictures, strings.Repeat(" ", margin-2)+
+			fmt.Sprintf("(and %s not drawn)\n", count(more, "connection")))
+	}
+	return strings.Join(pictures, "\n")
+}
+
+// states says what the code under test does at its end of a connection.
+func (t *T) states(c *Conn) []string {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	var states []string
+	lent := t.isLent(c)
+	switch {
+	case t.guard.first() != "":
+	case t.idle() && len(t.tasks) > 0 && !lent:
+		states = append(states, "returned")
+	case c.writing > 0:
+		states = append(states, "waits in Write")
+	case c.reading > 0:
+		states = append(states, "waits for more")
+	}
+	if c.in.size > 0 {
+		states = append(states, count(c.in.size, "byte")+" unread")
+	}
+	if (c.in.ended || t.idle()) && !lent {
+		states = append(states, "has not closed")
+	}
+	return states
+}

@@ -1,0 +1,85 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// A Log keeps what a server logs, as text, for a test to look at while the
+// server goes on.
+type Log struct {
+	*slog.Logger
+
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Log returns a new log at the given level.
+func (t *T) Log(level slog.Level) *Log {
+	log := new(Log)
+	log.Logger = slog.New(slog.NewTextHandler((*logText)(log), &slog.HandlerOptions{Level: level}))
+	return log
+}
+
+// logText is where a Log's handler writes.
+type logText Log
+
+func (w *logText) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+// String returns all that was logged so far.
+func (log *Log) String() string {
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	return log.text.String()
+}
+
+// Lines returns the lines that contain the words.
+func (log *Log) Lines(words string) []string {
+	return linesWith(log.String(), words)
+}
+
+// Failures returns the lines that are warnings or errors.
+func (log *Log) Failures() []string {
+	return append(log.Lines("level=WARN"), log.Lines("level=ERROR")...)
+}
+
+func linesWith(text, words string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, words) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// OnMessage returns a logger that calls do for each record at debug level: at
+// the moment at which a server logs a message.
+func OnMessage(do func()) *slog.Logger {
+	return slog.New(messageHandler{slog.DiscardHandler, do})
+}
+
+type messageHandler struct {
+	slog.Handler
+	do func()
+}
+
+func (h messageHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h messageHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+func (h messageHandler) WithGroup(string) slog.Handler { return h }
+
+func (h messageHandler) Handle(_ context.Context, r slog.Record) error {
+	if r.Level == slog.LevelDebug {
+		h.do()
+	}
+	return nil
+}

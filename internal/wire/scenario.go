@@ -1,0 +1,262 @@
+package wire
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+)
+
+// A T is a scenario in [Test]. It makes what the scenario needs.
+type T struct {
+	*lesson.Exercise
+	guard     *guard
+	tasks     []*Task
+	conns     []*Conn // the ends that the code under test has
+	lent      []*Conn // those of them that it must not close
+	used      *Conn   // the one of them that the test dealt with last
+	listeners []*Listener
+	keyboards []*Keyboard
+	ours      int // goroutines in bubbles before the code under test has any
+}
+
+// Test runs f, one situation of an exercise, in a bubble of its own. The
+// scenario's name, a phrase that says what's going on, begins each failure.
+//
+// When f returns or fails, whatever waits in Read or Accept is ended where it
+// stands, as by [runtime.Goexit], what waits in Write gets an error, and the
+// rest of the code under test must end by itself.
+//
+// What would end the whole test binary otherwise is a failure of this exercise:
+// a panic in a function that [T.Go] started, a busy loop, goroutines or memory
+// without end, a goroutine that's blocked forever.
+func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
+	e.Helper()
+	e = e.Scenario(scenario)
+	output := lesson.CaptureOutput(e)
+	g := new(guard)
+	var t *T
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// synctest.Test panics if it leaves a goroutine behind, which finish has
+		// told already, or ends this one by Goexit.
+		defer func() { recover() }()
+		synctest.Test(e.T, func(st *testing.T) {
+			t = &T{Exercise: e.In(st), guard: g, ours: bubbled()}
+			defer t.finish(output)
+			f(t)
+		})
+	}()
+	if trouble := watch(done, g); trouble != "" {
+		// Nothing can stop the code under test but the end of the process.
+		e.Abort(trouble, lesson.OutputText(output.String()))
+	}
+	output.Restore()
+	if e.Failed() {
+		e.FailNow()
+	}
+}
+
+// What a scenario may take before the code under test counts as one that never
+// ends. A scenario in a bubble takes milliseconds.
+const (
+	tick          = 10 * time.Millisecond
+	maxQuiet      = 150       // ticks without any call of Read, Write or Accept
+	maxTrouble    = 30        // ticks after the guard has found something
+	maxGoroutines = 20_000    // at once
+	maxMemory     = 512 << 20 // bytes of the heap
+)
+
+// watch waits until the bubble is done. It returns early, and says why, if
+// that will never be.
+func watch(done <-chan struct{}, g *guard) (trouble string) {
+	calls, quiet, troubled := int64(0), 0, 0
+	for {
+		select {
+		case <-done:
+			return ""
+		case <-time.After(tick):
+		}
+		if n := g.count(); n != calls {
+			calls, quiet = n, 0
+		}
+		found := g.first()
+		if found != "" {
+			troubled++
+		}
+		quiet++
+		switch n, held := runtime.NumGoroutine(), heap(); {
+		case n > maxGoroutines:
+			return fmt.Sprintf(`
+				The program had started %d goroutines that were still running.
+
+				Code starts goroutines in a loop that never waits. Something in the loop must
+				wait: for Read, for Accept, or for the goroutine itself.`, n)
+		case held > maxMemory:
+			return fmt.Sprintf(`
+				The program held %d MiB of memory, far more than the exercise needs.
+
+				Either a buffer is made as large as a client says, or something grows in a loop
+				without end.`, held>>20)
+		case troubled > maxTrouble:
+			return found
+		case quiet > maxQuiet:
+			return "The program is stuck: it called no Read, Write or Accept for over a second.\n\n" +
+				"Right now " + lesson.ReasonToWait() + "."
+		}
+	}
+}
+
+// heap returns how many bytes of the heap are in use.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// Client returns both ends of a new connection for code that serves: the client
+// is the test's, conn is what Accept would have returned.
+func (t *T) Client() (client *Peer, conn *Conn) {
+	test, conn := newPipe(t.clientName(), serverName, t.guard)
+	return t.add(test, conn), conn
+}
+
+// Lend is Client for code that uses conn and doesn't own it: to close it is up
+// to others, and the picture doesn't say that it's open.
+func (t *T) Lend() (client *Peer, conn *Conn) {
+	client, conn = t.Client()
+	t.lent = append(t.lent, conn)
+	return client, conn
+}
+
+// Server returns both ends of a new connection for code that is a client: the
+// server is the test's, conn is what Dial would have returned.
+func (t *T) Server() (server *Peer, conn *Conn) {
+	conn, test := newPipe(t.clientName(), serverName, t.guard)
+	return t.add(test, conn), conn
+}
+
+// Serve has server serve a new listener in a goroutine, as a program's main
+// would.
+func (t *T) Serve(server interface{ Serve(net.Listener) error }) (ln *Listener, serving *Task) {
+	ln = t.Listen()
+	return ln, t.Call(func() error { return server.Serve(ln) })
+}
+
+// clientName gives each client a port of its own, as the kernel does.
+func (t *T) clientName() net.Addr {
+	return &net.TCPAddr{IP: clientName.IP, Port: clientName.Port + len(t.conns)}
+}
+
+func (t *T) add(test, conn *Conn) *Peer {
+	test.guard = nil // the test may do as it likes
+	conn.link.picture.Clock = time.Now
+	t.conns = append(t.conns, conn)
+	t.used = conn
+	return &Peer{t: t, conn: test}
+}
+
+// Wait waits until the code under test has come to rest: each of its goroutines
+// has ended or waits, for the time to pass if nothing else. It lets no time pass.
+func (t *T) Wait() {
+	t.Helper()
+	synctest.Wait()
+	t.check()
+}
+
+// Until waits until something holds while the code under test is at rest, for a
+// second of the bubble's time at most. It reports whether it holds.
+func (t *T) Until(holds func() bool) bool {
+	t.Helper()
+	for waited := time.Duration(0); ; waited += step {
+		t.Wait()
+		if holds() || waited >= patience {
+			return holds()
+		}
+		time.Sleep(step)
+	}
+}
+
+// Goroutines waits until the code under test is at rest and returns how many
+// goroutines it has.
+func (t *T) Goroutines() int {
+	t.Helper()
+	t.Wait()
+	return bubbled() - t.ours
+}
+
+// bubbled returns the number of goroutines in bubbles.
+func bubbled() int {
+	stacks := make([]byte, 1<<20)
+	return len(inBubble.FindAll(stacks[:runtime.Stack(stacks, true)], -1))
+}
+
+// inBubble matches the first line of what runtime.Stack says of a goroutine in
+// a bubble.
+var inBubble = regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[[^\n]*synctest bubble`)
+
+// check fails the exercise if the code under test has panicked or was stopped.
+func (t *T) check() {
+	t.Helper()
+	if trouble := t.guard.first(); trouble != "" {
+		t.Fatalf("%s", trouble)
+	}
+}
+
+// finish runs at the end of f. It draws what happened if the scenario failed,
+// and ends the code under test.
+func (t *T) finish(output *lesson.Output) {
+	t.Helper()
+	synctest.Wait()
+	if trouble := t.guard.first(); trouble != "" && !t.Failed() {
+		t.Errorf("%s", trouble)
+	}
+	picture, printed := t.draw(), output.String()
+	show := func() {
+		if picture != "" {
+			fmt.Fprintf(t.Output(), "\n%s", picture)
+		}
+		lesson.ShowOutput(t.T, printed)
+	}
+	if t.Failed() {
+		show()
+	}
+	t.endAll()
+	synctest.Wait()
+	time.Sleep(time.Hour) // what sleeps wakes up, and ends
+	synctest.Wait()
+	if !t.Failed() && !t.guard.hasCut() && bubbled() > t.ours+1 {
+		t.Errorf(`
+			At the end, the program left a goroutine behind that never ends: %s.
+
+			The connections are closed, so nothing will ever wake it up. What a goroutine
+			holds stays in memory with it.`, lesson.ReasonToWait())
+		show()
+	}
+}
+
+// endAll ends the code under test wherever it uses the wire.
+func (t *T) endAll() {
+	t.guard.end()
+	for _, l := range t.listeners {
+		l.changed.Broadcast()
+	}
+	for _, k := range t.keyboards {
+		k.changed.Broadcast()
+	}
+	for _, c := range t.conns {
+		c.link.changed.Broadcast()
+	}
+}
+
+// isLent reports whether c is a connection that the code under test must not
+// close.
+func (t *T) isLent(c *Conn) bool { return slices.Contains(t.lent, c) }

@@ -1,0 +1,116 @@
+package wire
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+)
+
+// A Task is a call of the code under test that runs in a goroutine.
+type Task struct {
+	t        *T
+	err      error // what the call returned
+	returned atomic.Bool
+	ended    atomic.Bool // it returned, panicked, or was stopped
+}
+
+// Go runs f, a call of the code under test, in a goroutine.
+func (t *T) Go(f func()) *Task {
+	task := &Task{t: t}
+	t.tasks = append(t.tasks, task)
+	go func() {
+		defer task.ended.Store(true)
+		defer func() {
+			switch value := recover(); value {
+			case nil:
+			case "unexpected call to os.Exit(0) during test":
+				t.guard.report("The program called os.Exit" + where() + ".\n\n" +
+					"os.Exit ends the whole program at once, with every connection.")
+			default:
+				t.guard.report(fmt.Sprintf("The program panicked%s: %v\n\n"+
+					"A panic ends the whole program, with every connection.%s",
+					where(), value, advice(value)))
+			}
+		}()
+		f()
+		task.returned.Store(true)
+	}()
+	return task
+}
+
+// advice returns what to add to a panic whose reason is a common mistake.
+func advice(value any) string {
+	if strings.Contains(fmt.Sprint(value), "interface conversion: net.Conn is *wire.Conn, not *net.TCPConn") {
+		return " A net.Conn need not be a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
+	}
+	return ""
+}
+
+// Call is Go for a function that returns an error: see [Task.Err].
+func (t *T) Call(f func() error) *Task {
+	var task *Task
+	started := make(chan struct{})
+	task = t.Go(func() {
+		<-started
+		task.err = f()
+	})
+	close(started)
+	return task
+}
+
+// Returned waits until the call has returned, for a second of the bubble's time
+// at most, and reports whether it has.
+func (k *Task) Returned() bool {
+	k.t.Helper()
+	return k.t.Until(k.returned.Load)
+}
+
+// Err returns the error that the call returned; nil if it hasn't returned.
+func (k *Task) Err() error {
+	if !k.returned.Load() {
+		return nil
+	}
+	return k.err
+}
+
+// String says what has become of the call, as part of a failure's message:
+// "it's still running", "it has returned nil".
+func (k *Task) String() string {
+	switch {
+	case !k.returned.Load():
+		return "it's still running"
+	case k.err == nil:
+		return "it has returned nil"
+	}
+	return fmt.Sprintf("it has returned the error %q", k.err)
+}
+
+// idle reports whether no call of the code under test is running any more.
+func (t *T) idle() bool {
+	for _, task := range t.tasks {
+		if !task.ended.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// where says at which line of the code under test the panic that's being
+// recovered happened: " at main.go:23".
+func where() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		host, _, _ := strings.Cut(frame.Function, "/")
+		if strings.Contains(host, ".") && strings.Contains(frame.Function, "/") &&
+			!strings.Contains(frame.Function, "/internal/") {
+			return fmt.Sprintf(" at %s:%d", filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
+}
