@@ -39,7 +39,7 @@ func TestAssertions(t *testing.T) {
 	}
 	t.Run("mistakes", func(t *testing.T) {
 		bank := mistakes(t)
-		trials := try(t, bank, func(dir string, m mistake) { makeRemovable(t, dir, m.folder(), all[m.step]) })
+		trials := try(t, steps(t), bank, func(dir string) { makeRemovable(t, dir, all[filepath.Base(dir)]) })
 		for _, m := range bank {
 			t.Run(m.id(), func(t *testing.T) {
 				t.Parallel()
@@ -70,13 +70,13 @@ func TestAssertions(t *testing.T) {
 // An assertion is a statement of an exercise that calls testify's require and says something of the
 // learner's work: one without a message only sees that the test itself could begin.
 type assertion struct {
-	file        string // "server/server_test.go", in the step
+	file        string // "1_server_test.go", in the step
 	text        string // its first line
 	first, last int    // its lines
 	begin, end  int    // its bytes in the file
 }
 
-// place is "server/server_test.go:575".
+// place is "1_server_test.go:575".
 func (a assertion) place() string { return fmt.Sprintf("%s:%d", a.file, a.first) }
 
 func assertionsOf(t *testing.T, s step) []assertion {
@@ -136,14 +136,11 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, tr
 	return needed
 }
 
-// makeRemovable rewrites the tests of a package so that an assertion can be left out. No line moves.
-func makeRemovable(t *testing.T, dir, folder string, all []assertion) {
+// makeRemovable rewrites the tests of the step in dir so that an assertion can be left out. No line moves.
+func makeRemovable(t *testing.T, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
 	for _, a := range slices.Backward(all) { // so that what stands before an assertion stays where it is
-		if path.Dir(a.file) != folder {
-			continue
-		}
 		if texts[a.file] == "" {
 			texts[a.file] = read(t, filepath.Join(dir, filepath.FromSlash(a.file)))
 		}

@@ -90,7 +90,7 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 	t.Helper()
 	section := ""
 	ast.Inspect(test.Body.List[0], func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 2 {
+		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 3 {
 			f, isSelector := call.Fun.(*ast.SelectorExpr)
 			arg, isLiteral := call.Args[1].(*ast.BasicLit)
 			if isSelector && isLiteral && f.Sel.Name == "Start" {
@@ -212,7 +212,7 @@ func compile(t testing.TB) {
 	dir := lay(t, s)
 	solve(t, s, dir)
 	for _, race := range []string{"-race=false", "-race"} {
-		command(dir, "test", race, "-vet=off", "-run=^$", "./...").Run() // fails where there is no race detector
+		command(dir, "test", race, "-vet=off", "-run=^$", "./...").Run() // fails where there's no race detector
 	}
 }
 
@@ -261,13 +261,16 @@ func checkRed(t testing.TB, e exercise, r result) {
 	t.Helper()
 	require.Equalf(t, "fail", r.action, "%s: %s is not red:\n%s", e.file, e.test, r.output)
 	message, rest, found := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
+	if line, after, _ := strings.Cut(rest, "\n"); strings.HasPrefix(line, "        edit:    step") {
+		rest = after
+	}
 	if line, after, _ := strings.Cut(rest, "\n"); progressLine.MatchString(line) {
 		rest = after
 	}
 	require.Truef(t, found && strings.HasPrefix(rest, "--- FAIL"), "%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
-	require.Regexpf(t, `(?m)^    (\w+_test\.go:\d+: )?\S.{20}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
+	require.Regexpf(t, `(?m)^    (    |\w+_test\.go:\d+: )\S.{4}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
 	require.NotContainsf(t, r.output, "Error Trace:", "%s: %s fails with testify's words instead of its own", e.file, e.test)
 	for line := range strings.Lines(message) {
-		require.LessOrEqualf(t, len([]rune(line)), 120, "%s: %s has a line that is too long: %s", e.file, e.test, line)
+		require.LessOrEqualf(t, len([]rune(line)), 81, "%s: %s has a line that is too long: %s", e.file, e.test, line)
 	}
 }

@@ -34,7 +34,7 @@ func TestLoad(t *testing.T) {
 			dir := lay(t, s)
 			solve(t, s, dir)
 			copyTree(t, checks, dir)
-			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad", "./server").CombinedOutput()
+			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad", ".").CombinedOutput()
 			for line := range strings.Lines(string(out)) {
 				if strings.HasPrefix(line, "    ") {
 					t.Log(strings.TrimSpace(line))

@@ -224,7 +224,7 @@ func lines(text string) []string {
 	return slices.Collect(strings.Lines(text + "\n"))
 }
 
-var failure = regexp.MustCompile(`(?m)^    (\w+_test\.go:\d+: )?\S`)
+var failure = regexp.MustCompile(`(?m)^    (    |\w+_test\.go:\d+: )\S`)
 
 // message returns what an exercise said when it failed, without go test's own
 // words and without the last line, which says where to read on.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,42 +17,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A trial is a test binary with several mistakes in it, for to link one takes longer than to run the exercises. It
-// is that of a package in a copy of the step, which has, below that package, one for each mistake: with the mistake, and with
-// the tests, as ordinary files. The tests of the package itself call those of the mistake that the
-// environment variable [chosen] names.
+// A trial is a test binary with several mistakes in it, for linking one takes
+// longer than running the exercises. It's that of a package in a copy of the
+// step, which has a folder below it for each mistake: the step with the mistake,
+// and its tests as ordinary files. The tests of the package itself call those of
+// the mistake that the environment variable [chosen] names.
 type trial struct {
-	dir      string // a step will be laid there, and solved
-	folder   string // of the package, in the step
-	port     int    // 20010, for example, stands for 20000 there, so that trials need not wait for their turns on that
+	dir      string   // a step will be laid there, and solved
+	tests    []string // the test files that the mistakes need
+	port     int      // 20010, for example, stands for 20000 there: trials don't wait for their turns
 	mistakes []mistake
-	rewrite  func(dir string, m mistake) // see try
+	rewrite  func(dir string) // see try
 
 	build sync.Once
-	file  string     // the test binary, when it is built
+	file  string     // the test binary, when it's built
 	turn  sync.Mutex // one process at a time uses the port
 }
 
 // chosen is the environment variable that tells a trial which mistake to make.
 const chosen = "TCP_STEPS_MISTAKE"
 
-// try returns the trials of the mistakes, by the mistakes' names. Where it is not nil, rewrite may change the tests of
-// a package beforehand: in dir, a copy of the step of the given mistake.
-func try(t *testing.T, bank []mistake, rewrite func(dir string, m mistake)) map[string]*trial {
+// try returns the trials of the mistakes, by the mistakes' names. rewrite, if
+// it isn't nil, may change the tests beforehand: in dir, a copy of a step.
+func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) map[string]*trial {
 	t.Helper()
-	const many = 12 // for each trial, or so: few wait for each other then, and when one changes, few others are built with it
-	group := func(m mistake) string { return fmt.Sprint(m.step, m.folder(), m.isRace()) }
+	// Few mistakes in a trial wait for each other, and when one changes, few
+	// others are built anew.
+	const many = 12
+	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps), m.isRace()) }
 	size := map[string]int{}
 	for _, m := range bank {
 		size[group(m)]++
 	}
 	trials, all := map[string]*trial{}, map[string]*trial{}
 	for _, m := range bank {
-		// What comes from the name does not move when a mistake is added.
+		// What follows from the name doesn't change when a mistake is added.
 		part := crc32.ChecksumIEEE([]byte(m.name)) % uint32((size[group(m)]+many-1)/many)
 		key := fmt.Sprint(group(m), part)
+		if m.isRace() {
+			key = m.name
+		}
 		if all[key] == nil {
-			all[key] = &trial{dir: t.TempDir(), folder: m.folder(), port: 20010 + 2*len(all), rewrite: rewrite}
+			all[key] = &trial{dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all), rewrite: rewrite}
 		}
 		all[key].mistakes = append(all[key].mistakes, m)
 		trials[m.name] = all[key]
@@ -59,19 +66,35 @@ func try(t *testing.T, bank []mistake, rewrite func(dir string, m mistake)) map[
 	return trials
 }
 
-// judge runs, with the mistake, the exercises whose names the regular expression which matches.
+// testFiles returns the step's test files with the exercises that the mistake
+// names.
+func (m mistake) testFiles(steps []step) []string {
+	var files []string
+	for _, s := range steps {
+		for _, e := range m.caughtBy(s) {
+			if name := path.Base(e.file); !slices.Contains(files, name) {
+				files = append(files, name)
+			}
+		}
+	}
+	return files
+}
+
+// judge runs, with the mistake, the exercises whose names the regular
+// expression which matches.
 func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) verdict {
 	t.Helper()
+	if m.isRace() {
+		return tr.judgeRace(t, m, which, env...)
+	}
 	tr.build.Do(func() { tr.file = tr.make(t) })
-	require.NotEmpty(t, tr.file, "another mistake in the same trial, one of the same package, could not be made")
+	require.NotEmpty(t, tr.file, "another mistake in the same trial couldn't be made")
 	tr.turn.Lock()
 	defer tr.turn.Unlock()
-	tests := command(filepath.Dir(tr.file))
+	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
 	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0", "-test.timeout=2m", "-test.run=" + which}
-	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name)
-	if !m.isRace() {
-		tests.Env = append(tests.Env, lesson.WithoutRace+"=1") // which finds it before the race detector can, and saves half the time
-	}
+	// Without the race detector an exercise takes half the time, and says the same.
+	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name, lesson.WithoutRace+"=1")
 	out, _ := tests.CombinedOutput()                             // its exit status tells no more
 	toJSON := exec.Command(test2json())                          // which would make the tests ignore Ctrl-C if it ran them itself
 	toJSON.Stdin = strings.NewReader(string(out) + "\x16FAIL\n") // the last line of go test
@@ -85,88 +108,148 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	return v
 }
 
+// judgeRace runs the exercises as a learner does: the race detector needs the
+// tests in their package.
+func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string) verdict {
+	t.Helper()
+	dir := tr.solved(t)
+	m.make(t, dir)
+	compiled.Do(func() { compile(t) })
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "-run", which, "."), append(env, everything)...)
+}
+
+// solved lays the trial's step, solves it and returns its folder.
+func (tr *trial) solved(t *testing.T) string {
+	t.Helper()
+	s := step{name: tr.mistakes[0].step}
+	dir := layIn(t, tr.dir, s)
+	solve(t, s, dir)
+	if tr.rewrite != nil {
+		tr.rewrite(dir)
+	}
+	return dir
+}
+
 // test2json returns the file of Go's tool, which it compiles the first time.
 var test2json = sync.OnceValue(func() string {
 	file, _ := exec.Command("go", "tool", "-n", "test2json").Output()
 	return strings.TrimSpace(string(file))
 })
 
-// make makes the trial, and returns the test binary. That runs where it lies, in the package's folder.
+// make makes the trial and returns the test binary.
 func (tr *trial) make(t *testing.T) string {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	s := step{name: tr.mistakes[0].step}
-	dir := layIn(t, tr.dir, s)
-	solve(t, s, dir)
-	if tr.rewrite != nil {
-		tr.rewrite(dir, tr.mistakes[0])
-	}
-
-	folder := filepath.Join(dir, tr.folder)
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	require.NoError(t, err)
-	for _, m := range tr.mistakes {
-		place := filepath.Join(folder, m.id())
-		for _, file := range files {
-			write(t, filepath.Join(place, filepath.Base(file)), read(t, file))
-		}
-		m.make(t, place)
-		makeImportable(t, place)
-	}
-	var names []string // of the tests, with their parameters
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			names = append(names, testFunction.FindAllString(read(t, file), -1)...)
+	dir := tr.solved(t)
+	sources, tests := map[string]string{}, map[string]string{} // by their place in the step
+	walk(t, dir, func(file string) {
+		name, err := filepath.Rel(dir, file)
+		require.NoError(t, err)
+		switch name = filepath.ToSlash(name); {
+		case !strings.HasSuffix(name, ".go"):
+			return
+		case !strings.HasSuffix(name, "_test.go"):
+			sources[name] = read(t, file)
+		case tr.needs(t, name, read(t, file)):
+			tests[name] = read(t, file)
 		}
 		require.NoError(t, os.Remove(file))
+	})
+	module := "example.com/tcp-steps/" + tr.mistakes[0].step
+	for _, m := range tr.mistakes {
+		place := filepath.Join(dir, m.id())
+		for name, text := range sources {
+			write(t, filepath.Join(place, filepath.FromSlash(name)), text)
+		}
+		m.make(t, place)
+		for name, text := range tests {
+			writeTest(t, place, name, text)
+		}
+		walk(t, place, func(file string) {
+			text := read(t, file)
+			for _, end := range []string{`"`, "/"} {
+				text = strings.ReplaceAll(text, `"`+module+end, `"`+module+"/"+m.id()+end)
+			}
+			write(t, file, text)
+		})
+		makeImportable(t, place)
 	}
-	write(t, filepath.Join(folder, "trial_test.go"), tr.tests(path.Join("example.com/tcp-steps", s.name, tr.folder), names))
+	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(module, tests))
 	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":", tr.port+1))
 	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
 		walk(t, folder, func(file string) { write(t, file, ports.Replace(read(t, file))) })
 	}
 
-	file := filepath.Join(folder, "trial.test.exe")
-	out, err := command(folder, "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file).CombinedOutput()
+	file := filepath.Join(dir, "trial.test.exe")
+	out, err := command(dir, "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file, ".").CombinedOutput()
 	require.NoErrorf(t, err, "%s", out)
 	return file
 }
 
-var testFunction = regexp.MustCompile(`(?m)^func (Test|Fuzz)\w+\(\w+ \*testing\.\w\)`)
+var anyExercise = regexp.MustCompile(`(?m)^func (Test\d\d_|Fuzz|Benchmark)`)
+
+// needs reports whether the trial needs a test file: one with exercises that
+// its mistakes name, or with helpers.
+func (tr *trial) needs(t *testing.T, name, text string) bool {
+	t.Helper()
+	return !anyExercise.MatchString(text) || slices.Contains(tr.tests, name)
+}
+
+// writeTest writes a test file as one that another package can import: in a
+// package of its own if it's in an external one, else beside the sources. For
+// the compiler each line stays where it was.
+func writeTest(t *testing.T, place, name, text string) {
+	t.Helper()
+	external := externalClause.MatchString(text)
+	text = "//line " + name + ":1\n" + externalClause.ReplaceAllString(text, "package tests")
+	if external {
+		place = filepath.Join(place, "tests")
+	}
+	write(t, filepath.Join(place, strings.TrimSuffix(name, "_test.go")+"_tests.go"), text)
+}
+
+var externalClause = regexp.MustCompile(`(?m)^package \w+_test$`)
 
 var mainClause = regexp.MustCompile(`(?m)^package main$`)
 
-// makeImportable makes a package with tests one that another package can import, tests and all. For the compiler
-// each line stays where it was.
-func makeImportable(t *testing.T, folder string) {
+// makeImportable makes a step that is a package main one that another package
+// can import.
+func makeImportable(t *testing.T, place string) {
 	t.Helper()
-	walk(t, folder, func(file string) {
-		text := mainClause.ReplaceAllString(read(t, file), "package program")
-		if name, isTest := strings.CutSuffix(file, "_test.go"); isTest {
-			require.NoError(t, os.Remove(file))
-			text = "//line " + filepath.Base(file) + ":1\n" + text
-			file = name + "_tests.go"
-		}
-		write(t, file, text)
-	})
+	files, err := filepath.Glob(filepath.Join(place, "*.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		write(t, file, mainClause.ReplaceAllString(read(t, file), "package program"))
+	}
 }
 
-// tests returns the tests of the package with the given path: each calls that of the chosen mistake.
-func (tr *trial) tests(path string, names []string) string {
+var testFunction = regexp.MustCompile(`(?m)^func Test\w+\(\w+ \*testing\.\w\)`)
+
+// testsOf returns the tests of the trial's package: each calls that of the
+// chosen mistake.
+func (tr *trial) testsOf(module string, tests map[string]string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "package trial\n\nimport (\n\"os\"\n\"testing\"\n")
 	for i, m := range tr.mistakes {
-		fmt.Fprintf(&out, "m%d %q\n", i, path+"/"+m.id())
+		folder := module + "/" + m.id()
+		for _, text := range tests {
+			if externalClause.MatchString(text) {
+				folder = module + "/" + m.id() + "/tests"
+			}
+		}
+		fmt.Fprintf(&out, "m%d %q\n", i, folder)
 	}
 	fmt.Fprintf(&out, ")\n")
-	for _, name := range names {
-		function, parameter, _ := strings.Cut(strings.TrimPrefix(name, "func "), "(")
-		parameter, _, _ = strings.Cut(parameter, " ")
-		fmt.Fprintf(&out, "%s {\nswitch os.Getenv(%q) {\n", name, chosen)
-		for i, m := range tr.mistakes {
-			fmt.Fprintf(&out, "case %q: m%d.%s(%s)\n", m.name, i, function, parameter)
+	for _, text := range tests {
+		for _, name := range testFunction.FindAllString(text, -1) {
+			function, parameter, _ := strings.Cut(strings.TrimPrefix(name, "func "), "(")
+			parameter, _, _ = strings.Cut(parameter, " ")
+			fmt.Fprintf(&out, "%s {\nswitch os.Getenv(%q) {\n", name, chosen)
+			for i, m := range tr.mistakes {
+				fmt.Fprintf(&out, "case %q: m%d.%s(%s)\n", m.name, i, function, parameter)
+			}
+			fmt.Fprintf(&out, "}\n}\n")
 		}
-		fmt.Fprintf(&out, "}\n}\n")
 	}
 	return out.String()
 }

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
 // of their own, where LESSON is set, and are no tests of this package.
 func exercise(t *testing.T, section string, do func(e *lesson.Exercise)) {
 	if os.Getenv("LESSON") != "" {
-		do(lesson.Start(t, section))
+		do(lesson.Start(t, section, "main.go"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,7 +37,7 @@ var exhibits = map[string]struct {
 			client.Send("hello")
 			client.Receive()
 		},
-		[]string{"bubble_test.go:", "the program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
+		[]string{"scenario_test.go:", "An exhibit:\n        The program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
 	},
 	"a loop around Read after the end": {
 		func(t *wire.T) {
@@ -49,7 +50,7 @@ var exhibits = map[string]struct {
 			client.Close()
 			client.Ended()
 		},
-		[]string{"Read was called 1000 times in a row, and each time returned at once io.EOF", "│  closes ───"},
+		[]string{"Read was called 1000 times in a row, and each call returned io.EOF at once", "has closed the connection", "│  closes ───"},
 	},
 	"a loop around Read with no room": {
 		func(t *wire.T) {
@@ -100,7 +101,54 @@ var exhibits = map[string]struct {
 			})
 			t.Wait()
 		},
-		[]string{"Accept was called 1000 times in a row", "the loop goes round without end"},
+		[]string{"Accept was called 1000 times in a row", "That's a busy loop"},
+	},
+	"goroutines without end that read": {
+		func(t *wire.T) {
+			_, conn := t.Client()
+			t.Go(func() {
+				for {
+					go conn.Read(make([]byte, 1))
+				}
+			})
+			t.Wait()
+		},
+		[]string{"oroutines"},
+	},
+	"goroutines without end that accept": {
+		func(t *wire.T) {
+			ln := t.Listen()
+			t.Go(func() {
+				for {
+					go ln.Accept()
+				}
+			})
+			t.Wait()
+		},
+		[]string{"oroutines"},
+	},
+	"goroutines without end": {
+		func(t *wire.T) {
+			t.Go(func() {
+				for {
+					go time.Sleep(time.Hour)
+				}
+			})
+			t.Wait()
+		},
+		[]string{"goroutines that were still running"},
+	},
+	"memory without end": {
+		func(t *wire.T) {
+			t.Go(func() {
+				var all [][]byte
+				for {
+					all = append(all, make([]byte, 1<<20))
+				}
+			})
+			t.Wait()
+		},
+		[]string{"MiB of memory, far more than the exercise needs"},
 	},
 	"a goroutine that goes round elsewhere": {
 		func(t *wire.T) {
@@ -112,7 +160,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"the program does not end, and has not called Read"},
+		[]string{"The program is stuck: it called no Read, Write or Accept", "it's in a busy loop"},
 	},
 	"a loop around Read after the end of the input": {
 		func(t *wire.T) {
@@ -128,9 +176,9 @@ var exhibits = map[string]struct {
 			keyboard.End()
 			t.Wait()
 		},
-		[]string{"Read on the input was called 1000 times in a row", "because the input has ended", `│  (typed: "hello\n")`, "│  (the input ends)"},
+		[]string{"Read on the input was called 1000 times in a row", "the input has ended", `│  (typed: "hello\n")`, "│  (the input ends)"},
 	},
-	"a lock that nobody gives back": {
+	"a lock that's never released": {
 		func(t *wire.T) {
 			client, _ := t.Client()
 			var mu sync.Mutex
@@ -140,7 +188,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"the program does not end", "waits for a lock"},
+		[]string{"The program is stuck", "or waits for a lock"},
 	},
 	"a panic that holds a lock": {
 		func(t *wire.T) {
@@ -158,7 +206,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"the program panicked: while I had it"},
+		[]string{"The program panicked: while I had it"},
 	},
 	"a call of os.Exit": {
 		func(t *wire.T) {
@@ -166,7 +214,7 @@ var exhibits = map[string]struct {
 			t.Go(func() { panic("unexpected call to os.Exit(0) during test") }) // which is what it does
 			client.Receive()
 		},
-		[]string{"the program called os.Exit"},
+		[]string{"The program called os.Exit"},
 	},
 	"a goroutine that stays": {
 		func(t *wire.T) {
@@ -179,7 +227,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"has left a goroutine behind that never ends"},
+		[]string{"left a goroutine behind that never ends"},
 	},
 	"an assertion, and output": {
 		func(t *wire.T) {
@@ -192,9 +240,9 @@ var exhibits = map[string]struct {
 			require.Equal(t, "HELLO", client.Receive(), "the answer is not in capitals")
 		},
 		[]string{
-			"bubble_test.go:", ": the answer is not in capitals\n    \n        client",
+			"scenario_test.go:", "An exhibit:\n        the answer is not in capitals\n    \n        client",
 			`│  ◄───────────────────────────────── "hello"  │`,
-			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n",
+			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n        edit:    internal/main.go\n",
 		},
 	},
 }
@@ -203,7 +251,7 @@ func panicsAtOnce(net.Conn) { panic("that was unexpected") }
 
 func TestTest_FailsInPlainWords(t *testing.T) {
 	if name := os.Getenv("EXHIBIT"); name != "" {
-		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail"), exhibits[name].run)
+		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go"), "an exhibit", exhibits[name].run)
 		return
 	}
 	for name, exhibit := range exhibits {
@@ -214,17 +262,22 @@ func TestTest_FailsInPlainWords(t *testing.T) {
 			require.Error(t, err, "the exhibit passes")
 			require.NotContains(t, string(out), "[running]")
 			for _, want := range exhibit.want {
-				require.Contains(t, string(out), want)
+				require.Contains(t, unwrapped(string(out)), want)
 			}
 			require.Contains(t, string(out), "--- FAIL: TestTest_FailsInPlainWords")
 		})
 	}
 }
 
+// unwrapped returns out with the lines of messages joined.
+func unwrapped(out string) string { return wrapped.ReplaceAllString(out, "$1 $2") }
+
+var wrapped = regexp.MustCompile(`([^:\n ])\n {8}([^ │])`)
+
 // in runs an exercise that passes.
 func in(t *testing.T, f func(t *wire.T)) {
 	t.Helper()
-	wire.Test(&lesson.Exercise{T: t}, f)
+	wire.Test(&lesson.Exercise{T: t}, "right code", f)
 }
 
 func TestPeer_ReceivesWhatTheProgramWrites(t *testing.T) {
@@ -389,7 +442,7 @@ func TestTask_TellsWhatHasBecomeOfIt(t *testing.T) {
 		require.NoError(t, fine.Err())
 		require.Equal(t, io.ErrNoProgress, wrong.Err())
 		require.Contains(t, wrong.String(), "it has returned the error \"multiple Read calls")
-		require.Equal(t, "it is still running", reads.String())
+		require.Equal(t, "it's still running", reads.String())
 		require.NoError(t, reads.Err())
 		client.Close()
 		require.True(t, reads.Returned())
