@@ -17,6 +17,7 @@ func (e *Exercise) Abort(message, more string) {
 	fmt.Fprintf(&out, "    %s: %s\n", testLine(), text)
 	fmt.Fprint(indented{&out}, more)
 	if os.Getenv(supervised) == "" {
+		os.Remove(current.Output)
 		fmt.Fprintf(realStdout, "%s--- FAIL: %s (0.00s)\n", out.String(), e.Name())
 		os.Exit(1)
 	}

@@ -69,6 +69,19 @@ func TestCrashing(t *testing.T) {
 	})
 }
 
+func TestAborting(t *testing.T) {
+	if os.Getenv("LESSON") != "aborts" {
+		return
+	}
+	exercise(t, "docs/0.md#6-abort", func(e *lesson.Exercise) {
+		e.Abort("It can't be stopped.", lesson.OutputText("…"))
+	})
+}
+
+func TestLast(t *testing.T) {
+	exercise(t, "docs/0.md#9-be-the-last", func(e *lesson.Exercise) {})
+}
+
 func TestRacing(t *testing.T) {
 	if os.Getenv("LESSON") != "races" {
 		return
@@ -119,92 +132,120 @@ var lineNumber = regexp.MustCompile(`lesson_test\.go:\d+`)
 
 var seconds = regexp.MustCompile(`\(\d+\.\d\ds\)`)
 
-const failure = `    lesson_test.go: what the program did is said in a sentence that is so long that it does not
-        fit into one line, and it keeps its  blanks
+const failure = `    lesson_test.go: what the program did is said in a sentence that is
+        so long that it does not fit into one line, and it keeps its  blanks
 
         read on: docs/0.md#2-fail-with-words
+        edit:    internal/main.go
 --- FAIL: TestLesson2 (0.00s)
 `
 
 func TestStart_SkipsWhatStandsOnARedExercise(t *testing.T) {
 	require.Equal(t, "--- PASS: TestLesson1 (0.00s)\n"+failure+
 		"    lesson_test.go: first: 2 fail with words\n--- SKIP: TestLesson3 (0.00s)\n",
-		run(t, "", "-test.skip=Test[^L]"))
+		run(t, "", "-test.skip=Test([^L]|Last)"))
 }
 
 func TestStart_RunsWhatWasChosen(t *testing.T) {
 	require.Contains(t, run(t, "", "-test.run=TestLesson"), "--- FAIL: TestLesson3")
-	require.Contains(t, run(t, lesson.RunAll+"=1", "-test.skip=Test[^L]"), "--- FAIL: TestLesson3")
+	require.Contains(t, run(t, lesson.RunAll+"=1", "-test.skip=Test([^L]|Last)"), "--- FAIL: TestLesson3")
 }
 
 func TestStart_ForgetsWhatHasTurnedGreen(t *testing.T) {
-	out := run(t, "", "-test.skip=Test[^L]", "-test.count=2")
+	out := run(t, "", "-test.skip=Test([^L]|Last)", "-test.count=2")
 	require.Equal(t, 2, strings.Count(out, failure), out)
 	require.Equal(t, 2, strings.Count(out, "--- PASS: TestLesson1"), out)
 }
 
 func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
-	require.Equal(t, `    the function that the test called ended the whole program, with exit status 1:
-        log.Fatal and os.Exit do, and ask nobody. In a server that is the end of every
-        connection
+	require.Equal(t, `        The function that the test called ended the whole program, with exit
+        status 1.
+
+        log.Fatal and os.Exit do that. In a server it's the end of every
+        connection.
 
         the program printed:
           there is no way on
 
         read on: docs/0.md#4-end-early
+        edit:    internal/main.go
 --- FAIL: TestExit (0.00s)
 `, run(t, "LESSON=ends early", "-test.run=TestExit", "-test.paniconexit0"))
 }
 
 func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
-	require.Equal(t, `    a goroutine that the program has started crashed: out of order, and the whole
-        program with it. What panics in a goroutine of its own cannot be caught by
-        anybody else
+	require.Equal(t, `        A goroutine that the program started crashed: out of order
+
+        A panic in a goroutine ends the whole program, with every connection; no
+        other goroutine can catch it.
 
         read on: docs/0.md#5-crash
+        edit:    internal/main.go
 --- FAIL: TestCrashing (0.00s)
 `, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
 	require.Contains(t, run(t, "LESSON=crashes,HOW=in a bubble", "-test.run=TestCrashing", "-test.paniconexit0"),
-		"    the function that the test called crashed: out of order, and the whole program\n        with it\n")
+		"        The function that the test called crashed: out of order\n")
 	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing", "-test.paniconexit0"),
-		"    the program has called os.Exit, which ends all of it, and asks nobody. The\n        function that the test called is to return instead\n")
+		"        The program called os.Exit.\n\n        os.Exit ends the whole program at once")
+}
+
+func TestRun_GoesOnBehindACrash(t *testing.T) {
+	out := run(t, "LESSON=crashes,"+lesson.RunAll+"=1", "-test.run=^Test(Lesson1|Crashing|Last)$", "-test.paniconexit0")
+	require.Contains(t, out, "--- FAIL: TestCrashing")
+	require.Equal(t, 1, strings.Count(out, "--- PASS: TestLesson1"), out)
+	require.Contains(t, out, "--- PASS: TestLast")
+
+	out = run(t, "LESSON=crashes", "-test.skip=_|Lesson|TestCrash$", "-test.paniconexit0")
+	require.Contains(t, out, "first: 5 crash\n--- SKIP: TestLast")
+}
+
+func TestAbort_EndsTheProcess(t *testing.T) {
+	require.Equal(t, `    lesson_test.go: It can't be stopped.
+
+        the program printed:
+          …
+
+        read on: docs/0.md#6-abort
+        edit:    internal/main.go
+--- FAIL: TestAborting (0.00s)
+`, run(t, "LESSON=aborts", "-test.run=TestAborting", "-test.paniconexit0"))
 }
 
 func TestAgainUnderRace(t *testing.T) {
 	out := run(t, "LESSON=races", "-test.run=TestRacing")
-	if strings.Contains(out, "the race detector is not available here") {
+	if strings.Contains(out, "Only the race detector could tell") {
 		t.Skip(out)
 	}
-	require.Equal(t, `    lesson_test.go: all answers were right this time, but the race detector has found that two
-        goroutines use the same memory at the same time, and at least one of them
-        writes to it. What comes of that is chance: a wrong number, a torn value, a
-        crash. Such memory needs a lock, an atomic value, or one goroutine that owns
-        it
+	require.Equal(t, `    lesson_test.go: All answers were right, but the race detector
+        found a data race.
+
+        Two goroutines use the same memory at the same time, and at least one of
+        them writes to it. The result is unpredictable: a wrong number, a torn
+        value, a crash. Such memory needs a lock, an atomic value, or one
+        goroutine that owns it.
 
         read on: docs/0.md#6-race
+        edit:    internal/main.go
 --- FAIL: TestRacing (0.00s)
 `, out)
 	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"), "--- PASS: TestRacing")
-	require.Equal(t, `    lesson_test.go: this was green, but in a second run, under the race detector, where everything
-        takes longer, it was not: it took too long, and this is said in a sentence
-        that is longer than a line of this terminal has room for
+	require.Equal(t, `    lesson_test.go: The exercise passed, but failed in a second run
+        under the race detector, where everything takes longer.
+
+        It said: it took too long, and this is said in a sentence that is longer
+        than a line of this terminal has room for
 
         read on: docs/0.md#7-be-quick
+        edit:    internal/main.go
 --- FAIL: TestSlow (0.00s)
 `, run(t, "LESSON=is slow", "-test.run=TestSlow"))
 }
 
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
-	require.Contains(t, out, "lesson_test.go: green so far, but the race detector is not available here, and only it could tell the rest: ")
+	require.Contains(t, out, "lesson_test.go: Everything passes so far. Only the race detector\n        could tell the rest")
 	require.Contains(t, out, "--- SKIP: TestRacing")
 	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler", "-test.run=TestRacing"), "the rest: #")
-}
-
-func TestAgainUnderRace_LeavesTimeForTheRest(t *testing.T) {
-	out := run(t, "LESSON=races", "-test.run=TestRacing", "-test.timeout=30s")
-	require.Contains(t, out, "to compile for it takes too long the first time. Run the tests once more, and it will take less")
-	require.Contains(t, out, "--- SKIP: TestRacing")
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {
@@ -217,6 +258,7 @@ func TestCrash(t *testing.T) {
 	const trace = "\n\ngoroutine 7 [running]:\nmain.main()\n\t/home/x/other.go:1 +0x1\n" +
 		"example.com/tcp-steps/step1-server.process(...)\n\tC:/x/step1-server/main.go:31 +0x45\n"
 	require.Equal(t, " at main.go:31: EOF", lesson.Crash("before\npanic: EOF"+trace))
+	require.Equal(t, " at main.go:31: EOF", lesson.Crash("> panic: EOF"+trace), "behind a prompt")
 	require.Equal(t, " at main.go:31: fatal error: concurrent map writes", lesson.Crash("fatal error: concurrent map writes"+trace))
 	require.Equal(t, ": EOF", lesson.Crash("panic: EOF\n\ngoroutine 1 [running]:\nmain.main()\n"))
 	require.Empty(t, lesson.Crash("panic: is only a word here"))

@@ -70,27 +70,27 @@ func wrap(text string, first int) string {
 	return out.String()
 }
 
-// dedent takes the first line's tabs off all lines, and empty lines off both
-// ends.
+// dedent takes the tabs off the lines that the first line has, or the next one
+// if a raw string begins beside its quotation mark. It takes empty lines off
+// both ends.
 func dedent(text string) string {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " \t\r")
 	}
-	for len(lines) > 0 && lines[0] == "" {
-		lines = lines[1:]
+	tabs := 0
+	for i, line := range lines {
+		if tabs = len(line) - len(strings.TrimLeft(line, "\t")); line != "" && (tabs > 0 || i > 0) {
+			break
+		}
 	}
-	if len(lines) == 0 {
-		return ""
-	}
-	tabs := len(lines[0]) - len(strings.TrimLeft(lines[0], "\t"))
 	for i, line := range lines {
 		for n := 0; n < tabs && strings.HasPrefix(line, "\t"); n++ {
 			line = line[1:]
 		}
 		lines[i] = line
 	}
-	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+	return strings.Trim(strings.Join(lines, "\n"), "\n")
 }
 
 // wrapAt breaks one paragraph into lines of at most n runes, at its blanks.

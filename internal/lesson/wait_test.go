@@ -16,9 +16,9 @@ func TestReasonToWait(t *testing.T) {
 	accepts := stack("IO wait", "net.(*TCPListener).Accept(0x1)\n\t/go/tcpsock.go:1 +0x1", "server.go:12")
 	polls := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server.go:50")
 
-	require.Equal(t, "waits for a lock that nobody gives back, or uses a channel that was made at package level", reasonToWait(test))
-	require.Equal(t, "waits for a lock, at server.go:31, that nobody gives back", reasonToWait(test+lock))
-	require.Contains(t, reasonToWait(lock+writes), "waits for a lock, at server.go:31, while another goroutine, which may hold it, waits in Write, at server.go:40,")
-	require.Equal(t, "waits at server.go:12 for a real connection or listener, not for the one that it was given", reasonToWait(test+accepts))
-	require.Equal(t, "looks again and again, with a Sleep between, at server.go:50, whether something has changed", reasonToWait(test+polls))
+	require.Equal(t, "it's in a busy loop, or waits for a lock, or for a channel made at package level", reasonToWait(test))
+	require.Equal(t, "it waits at server.go:31 for a lock that's never released", reasonToWait(test+lock))
+	require.Contains(t, reasonToWait(lock+writes), "it waits for a lock at server.go:31 while another goroutine, which may hold the lock, waits in Write at server.go:40")
+	require.Equal(t, "it waits at server.go:12 for a real connection or listener, not for the one it was given", reasonToWait(test+accepts))
+	require.Equal(t, "it polls at server.go:50, with a Sleep in between, for something to change", reasonToWait(test+polls))
 }

@@ -233,7 +233,7 @@ func (t *T) finish(output *lesson.Output) {
 	synctest.Wait()
 	time.Sleep(time.Hour) // what sleeps wakes up, and ends
 	synctest.Wait()
-	if !t.Failed() && !t.guard.hasCut() && bubbled() > t.ours+1 {
+	if !t.Failed() && !t.guard.hasCut() && bubbled() > t.ours {
 		t.Errorf(`
 			At the end, the program left a goroutine behind that never ends: %s.
 
