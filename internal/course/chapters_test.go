@@ -27,6 +27,7 @@ type page struct {
 	name     string // from the workspace's top folder: "docs/1-server.md"
 	source   []byte
 	headings []heading
+	ids      []string // of anchors that don't come from a heading's words
 	links    []string
 	blocks   []block
 }
@@ -69,6 +70,10 @@ func readPage(t *testing.T, file string) page {
 		case *ast.Heading:
 			words := plain(n, p.source)
 			p.headings = append(p.headings, heading{words, anchor(words)})
+		case *ast.RawHTML:
+			if id := explicitAnchor.FindSubmatch(n.Segments.Value(p.source)); id != nil {
+				p.ids = append(p.ids, string(id[1]))
+			}
 		case *ast.Link:
 			p.links = append(p.links, string(n.Destination))
 		case *ast.Image:
@@ -134,8 +139,12 @@ func anchor(heading string) string {
 // Every link leads somewhere. Addresses on the web are only looked at.
 func TestChapters_Links(t *testing.T) {
 	anchors := map[string]bool{} // "docs/1-server.md#anchor"
-	all := pages(t)
+	all := append(pages(t), pagesOfMistakes(t)...)
 	for _, p := range all {
+		for _, id := range p.ids {
+			require.Falsef(t, anchors[p.name+"#"+id], "%s: the anchor %q is there twice", p.name, id)
+			anchors[p.name+"#"+id] = true
+		}
 		for _, h := range p.headings {
 			require.Falsef(t, anchors[p.name+"#"+h.anchor], "%s: the heading %q is there twice", p.name, h.text)
 			anchors[p.name+"#"+h.anchor] = true

@@ -13,30 +13,64 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A mistake is a file in mistakes/. Its first paragraphs say what people believe
-// and what comes of it. Then follow, each under a heading:
+// A mistake is a file in mistakes/. It begins with a header:
+//
+//	title: The server answers once
+//	symptom: nothing-comes-back, ends-too-early
+//
+// Then comes a paragraph that says what people believe, in their words, and
+// paragraphs that say why it goes wrong. Then follow, each under a heading:
 //
 //	-- step1-server/main.go --    lines of that file's solution
 //	-- instead --                 the lines that people write instead
+//	-- show --                    what its page shows as the right lines, where
+//	                              the solution's make no good ones; if it's
+//	                              empty, the page leaves this change out
 //	-- Test02_EchoesAMessage --   an exercise that must go red, and words of its
 //	                              message, each line for itself
 //
-// The first two may come more than once. What a file imports follows by itself.
+// The first three may come more than once. What a file imports follows by itself.
 type mistake struct {
-	name    string // the file's
-	belief  string // what people believe, and what comes of it
-	step    string
-	changes []change
-	red     map[string][]string // by the exercise's name: words of its message
+	name     string // the file's
+	title    string
+	symptoms []string // as pages/README.md names them, the most typical one first
+	belief   string
+	why      string
+	step     string
+	changes  []change
+	red      map[string][]string // by the exercise's name: words of its message
 }
 
-type change struct{ file, right, wrong string }
+type change struct {
+	file, right, wrong string
+	show               *string // instead of right
+}
+
+// readHeader takes the header and the paragraphs behind it from a mistake's first lines.
+func (m *mistake) readHeader(comment string) {
+	for {
+		line, rest, _ := strings.Cut(comment, "\n")
+		if title, ok := strings.CutPrefix(line, "title: "); ok {
+			m.title = strings.TrimSpace(title)
+		} else if symptoms, ok := strings.CutPrefix(line, "symptom: "); ok {
+			for symptom := range strings.SplitSeq(symptoms, ",") {
+				m.symptoms = append(m.symptoms, strings.TrimSpace(symptom))
+			}
+		} else {
+			break
+		}
+		comment = rest
+	}
+	belief, why, _ := strings.Cut(strings.TrimSpace(comment), "\n\n")
+	m.belief, m.why = belief, strings.TrimSpace(why)
+}
 
 func readMistake(t *testing.T, file string) mistake {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
 	require.NoError(t, err)
-	m := mistake{name: filepath.Base(file), belief: string(archive.Comment), red: map[string][]string{}}
+	m := mistake{name: filepath.Base(file), red: map[string][]string{}}
+	m.readHeader(string(archive.Comment))
 	require.NotEmptyf(t, m.belief, "%s does not begin with what people believe", m.name)
 	for _, part := range archive.Files {
 		text := string(part.Data)
@@ -48,6 +82,12 @@ func readMistake(t *testing.T, file string) mistake {
 		case part.Name == "instead":
 			require.NotEmptyf(t, m.changes, "%s: «instead» of what?", m.name)
 			m.changes[len(m.changes)-1].wrong = strings.TrimRight(text, "\n") + "\n"
+		case part.Name == "show":
+			require.NotEmptyf(t, m.changes, "%s: «show» instead of what?", m.name)
+			if text = strings.TrimRight(text, "\n"); text != "" {
+				text += "\n"
+			}
+			m.changes[len(m.changes)-1].show = &text
 		default:
 			for line := range strings.Lines(text) {
 				if line = strings.TrimSpace(line); line != "" {
@@ -102,7 +142,8 @@ func mistakes(t *testing.T) []mistake {
 }
 
 // Each mistake is caught by just the exercises that it names, in the words that
-// it promises. What the exercises after the last one of them say is not asked. With -update, docs/mistakes.md shows what they say now.
+// it promises. What the exercises after the last one of them say is not asked. With
+// -update, the pages of docs/mistakes show what they say now.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -116,9 +157,11 @@ func TestMistakes(t *testing.T) {
 		byName[s.name] = s
 	}
 	if *update {
-		page := readMistakesPage(t)
-		show = page.show
-		t.Cleanup(func() { write(t, mistakesFile, pageOf(t, steps, bank, page.said)) }) // when all of them have run
+		outputs := readBankOutputs(t)
+		show = outputs.set
+		t.Cleanup(func() { // when all of them have run
+			writeBankPages(t, makeBankPages(t, steps, bank, outputs.said))
+		})
 	}
 	for _, m := range bank {
 		t.Run(m.id(), func(t *testing.T) {

@@ -1,110 +1,447 @@
 package course
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"text/template"
 
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/stretchr/testify/require"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
 )
 
-// mistakesPage is docs/mistakes.md, which is made from the bank: what people believe, the
-// wrong lines beside the right ones, and what the first exercise that catches it says. With -update, TestMistakes
-// writes it anew.
-type mistakesPage struct {
+// The templates in pages/ make these files from the bank of mistakes:
+//
+//   - docs/mistakes/README.md, the index by symptom;
+//   - the other pages in docs/mistakes, one for each element of bankPages;
+//   - in each exercise's section of docs/1-*.md to 4-*.md, the list of its
+//     mistakes.
+//
+// A page carries the output of its mistakes. Only running a mistake tells what
+// the output is now, so TestMistakes takes it from the pages and, with -update,
+// puts it back there.
+const (
+	bankFolder  = "docs/mistakes"
+	rewriteBank = "go test ./internal/course -run Mistakes -update -timeout 60m"
+	maxPage     = 100 << 10 // bytes; a phone opens such a page at once
+)
+
+// bankIsComplete is true when each mistake has its header. Until then a title
+// is made of the file's name, and the chapters have no lists.
+const bankIsComplete = false
+
+// bankPages are the pages below docs/mistakes, in the order of the exercises. A
+// page that outgrows maxPage is cut in two here.
+var bankPages = []bankPage{
+	{File: "server.md", Title: "The server", step: "step1-server"},
+	{File: "client.md", Title: "The client", step: "step2-client"},
+	{File: "concurrent-server.md", Title: "The concurrent server: many clients",
+		step: "step3-concurrency", exercises: []int{1, 2, 3, 4, 5, 6, 7}},
+	{File: "shutdown.md", Title: "The concurrent server: shutdown and the program",
+		step: "step3-concurrency", exercises: []int{8, 9, 10, 11, 12}},
+	{File: "concurrent-client.md", Title: "The concurrent client",
+		step: "step3-concurrency", exercises: []int{13, 14, 15, 16, 17, 18}},
+	{File: "own-test.md", Title: "A test of your own",
+		step: "step3-concurrency", exercises: []int{19}},
+	{File: "read-loop.md", Title: "The read loop", step: "step4-framing", exercises: []int{1, 2}},
+	{File: "frame-writer.md", Title: "The frame writer",
+		step: "step4-framing", exercises: []int{3, 4, 5, 11}},
+	{File: "frame-reader.md", Title: "The frame reader",
+		step: "step4-framing", exercises: []int{6, 7, 8, 9, 10, 12}},
+	{File: "framed-server.md", Title: "The framed server: answers",
+		step: "step4-framing", exercises: []int{13, 14, 15, 16}},
+	{File: "framed-server-limits.md", Title: "The framed server: deadlines, log and shutdown",
+		step: "step4-framing", exercises: []int{17, 18, 19}},
+	{File: "framed-client.md", Title: "The framed client",
+		step: "step4-framing", exercises: []int{20, 21, 22}},
+}
+
+// A bankPage is what pages/page.md makes one of the bankPages of.
+type bankPage struct {
+	File, Title string
+	Sections    []bankSection
+	Others      []bankPage // all bankPages
+
+	step      string
+	exercises []int // by their numbers; nil means all of the step
+}
+
+// A bankSection has the mistakes of one exercise: those that no exercise before
+// it catches.
+type bankSection struct {
+	Exercise linkTo
+	Anchor   string // of its heading
+	Entries  []*bankEntry
+}
+
+// A linkTo is a link to an exercise's section.
+type linkTo struct {
+	Number  string // "1.3"
+	Name    string // "Echo every message"
+	Chapter string // "1-server.md"
+	Anchor  string // "3-echo-every-message"
+}
+
+// A bankEntry is a mistake as the templates see it.
+type bankEntry struct {
+	ID, Title   string
+	Belief, Why string // as Markdown
+	Diffs       []fileDiff
+	OnlyDeletes bool   // the diffs have no right line
+	Said        string // what the first exercise that catches it says, or ""
+	Begins      string // how that begins, as Markdown, or ""
+	Caught      []linkTo
+	Page        bankPage
+	symptoms    []string
+}
+
+// A fileDiff has the wrong and the right lines of one file.
+type fileDiff struct{ File, Text string }
+
+// bankOutputs has what the pages show as the output of each mistake, by its id.
+type bankOutputs struct {
 	mu   sync.Mutex
-	said map[string]string // by the mistake's name: the output that the page shows
+	said map[string]string
 }
 
-var mistakesFile = filepath.Join(root, "docs", "mistakes.md")
-
-func readMistakesPage(t *testing.T) *mistakesPage {
+// readBankOutputs takes the outputs from the pages as they are.
+func readBankOutputs(t *testing.T) *bankOutputs {
 	t.Helper()
-	p := &mistakesPage{said: map[string]string{}}
-	if _, err := os.Stat(mistakesFile); err != nil && *update {
-		return p
+	outputs := &bankOutputs{said: map[string]string{}}
+	files, err := filepath.Glob(filepath.Join(root, bankFolder, "*.md"))
+	require.NoError(t, err)
+	for _, file := range files {
+		source, id := []byte(read(t, file)), ""
+		err := ast.Walk(goldmark.DefaultParser().Parse(text.NewReader(source)),
+			func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+				switch n := n.(type) {
+				case *ast.RawHTML:
+					html := string(n.Segments.Value(source))
+					if match := explicitAnchor.FindStringSubmatch(html); match != nil {
+						id = match[1]
+					}
+				case *ast.FencedCodeBlock:
+					if entering && string(n.Language(source)) == "text" {
+						outputs.said[id] = string(n.Lines().Value(source))
+					}
+				}
+				return ast.WalkContinue, nil
+			})
+		require.NoError(t, err)
 	}
-	for _, b := range readPage(t, mistakesFile).blocks {
-		if b.comment != "" {
-			p.said[strings.TrimPrefix(b.comment, "mistakes/")] = b.text
-		}
-	}
-	return p
+	return outputs
 }
 
-// show puts into the page what an exercise has said.
-func (p *mistakesPage) show(m mistake, said string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.said[m.name] = said
+// explicitAnchor matches an anchor that doesn't come from a heading's words.
+var explicitAnchor = regexp.MustCompile(`<a id="([^"]+)">`)
+
+// pagesOfMistakes returns the pages of docs/mistakes.
+func pagesOfMistakes(t *testing.T) []page {
+	t.Helper()
+	var pages []page
+	files, err := filepath.Glob(filepath.Join(root, bankFolder, "*.md"))
+	require.NoError(t, err)
+	for _, file := range files {
+		pages = append(pages, readPage(t, file))
+	}
+	return pages
 }
 
-// The page of mistakes is what the bank makes: each mistake is there, with its lines as they are, and
-// with an output that has the words which TestMistakes has just looked for.
-func TestMistakesPage(t *testing.T) {
-	page, steps, bank := readMistakesPage(t), steps(t), mistakes(t)
-	const rewrite = "go test ./internal/course -run Mistakes -update -timeout 30m"
-	is, should := lines(read(t, mistakesFile)), lines(pageOf(t, steps, bank, page.said))
-	for i := range max(len(is), len(should)) {
-		require.Truef(t, i < len(is) && i < len(should) && is[i] == should[i], "docs/mistakes.md:%d is not what the bank makes. To write it anew: %s", i+1, rewrite)
+// set enters what the first exercise that catches m said.
+func (o *bankOutputs) set(m mistake, said string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said[m.id()] = said
+}
+
+// The pages of docs/mistakes and the lists in the chapters are what the bank
+// makes, and the outputs in them have the words that the mistakes promise.
+func TestMistakesPages(t *testing.T) {
+	steps, bank, outputs := steps(t), mistakes(t), readBankOutputs(t)
+	made := makeBankPages(t, steps, bank, outputs.said)
+	if *update {
+		writeBankPages(t, made)
+		return
 	}
-	require.Less(t, len(read(t, mistakesFile)), 512<<10, "GitHub shows what is larger as plain text")
+	files, err := filepath.Glob(filepath.Join(root, bankFolder, "*"))
+	require.NoError(t, err)
+	for _, file := range files {
+		require.Containsf(t, made, path.Join(bankFolder, filepath.Base(file)),
+			"the bank doesn't make this page: delete it")
+	}
+	// In subtests, so that asking for one mistake alone doesn't ask for its page.
+	for name, should := range made {
+		t.Run(path.Base(name), func(t *testing.T) {
+			is, err := os.ReadFile(filepath.Join(root, name))
+			require.NoErrorf(t, err, "to write it: %s", rewriteBank)
+			a, b := strings.Split(string(is), "\n"), strings.Split(should, "\n")
+			for i := range max(len(a), len(b)) {
+				require.Truef(t, i < len(a) && i < len(b) && a[i] == b[i],
+					"%s:%d isn't what the bank makes. To write it: %s", name, i+1, rewriteBank)
+			}
+			require.Lessf(t, len(should), maxPage, "%s is too large: cut it in two in bankPages", name)
+		})
+	}
 	for _, s := range steps {
-		for _, m := range bank {
-			if caught := m.caughtBy(s); len(caught) > 0 {
+		t.Run(s.name, func(t *testing.T) {
+			for _, m := range bank {
+				caught := m.caughtBy(s)
+				if len(caught) == 0 {
+					continue
+				}
+				said := outputs.said[m.id()]
 				for _, promised := range m.red[caught[0].test] {
-					require.Containsf(t, words(page.said[m.name]), words(promised), "docs/mistakes.md shows something else for mistakes/%s. To write it anew: %s", m.name, rewrite)
+					if !strings.Contains(words(said), words(promised)) {
+						t.Errorf("mistakes/%s promises %q, and its page shows other words. To run it and write them: "+
+							"go test ./internal/course -run 'Mistakes/^%s$' -update", m.name, promised, m.id())
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
-const opening = `# Mistakes
-
-Real mistakes in TCP servers and clients in Go: what people believe, the lines that they write and the ones that are right, and
-what is seen then. Have you made one? Look for the words of the failure, or for the lines, with the search of your browser.
-
-Each mistake begins with the belief behind it, as a quotation. In the lines, those with a minus are wrong, those with a plus are
-right. The output is that of the exercise of [this course](README.md) that catches the mistake; how to read its picture
-is said [there](README.md#how-to-read-a-picture). The lines with a plus are those of the solutions: if you do the course, do the exercise first.
-
-<!-- Made from internal/course/mistakes: go test ./internal/course -run Mistakes -update -->
-
-## Contents
-
-`
-
-// pageOf makes the page. A mistake stands with the first exercise that catches it.
-func pageOf(t *testing.T, steps []step, bank []mistake, said map[string]string) string {
-	t.Helper()
-	var contents, body strings.Builder
-	for i, s := range steps {
-		chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
-		title := readPage(t, filepath.Join(root, filepath.FromSlash(chapter))).headings[0].text
-		fmt.Fprintf(&contents, "- [%s](#%s)\n", title, anchor(title))
-		fmt.Fprintf(&body, "\n## %s\n", title)
-		for _, e := range s.exercises {
-			number := fmt.Sprintf("%d.%d", i+1, e.number)
-			heading := fmt.Sprintf("Exercise %s: %s", number, imperative(e.test))
-			entries := ""
-			for _, m := range bank {
-				if caught := m.caughtBy(s); len(caught) > 0 && caught[0].test == e.test {
-					entries += entry(i+1, m, caught, said[m.name])
-				}
+// A mistake has a title and symptoms that the index knows.
+func TestMistakesHeaders(t *testing.T) {
+	titles := map[string]string{}
+	for _, m := range mistakes(t) {
+		t.Run(m.id(), func(t *testing.T) {
+			if bankIsComplete {
+				require.NotEmptyf(t, m.title, "mistakes/%s has no title", m.name)
+				require.NotEmptyf(t, m.symptoms, "mistakes/%s has no symptom", m.name)
+				require.NotEmptyf(t, m.why, "mistakes/%s doesn't say why it goes wrong", m.name)
 			}
-			if entries != "" {
-				fmt.Fprintf(&contents, "  - [%s](#%s)\n", heading, anchor(heading))
-				fmt.Fprintf(&body, "\n### %s\n%s", heading, entries)
+			require.LessOrEqual(t, len(m.symptoms), 3, m.name)
+			key := m.step + ": " + m.titleOrName()
+			require.Emptyf(t, titles[key], "mistakes/%s has the same title", m.name)
+			titles[key] = m.name
+		})
+	}
+}
+
+func writeBankPages(t *testing.T, made map[string]string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, bankFolder, "*.md"))
+	require.NoError(t, err)
+	for _, file := range files {
+		if made[path.Join(bankFolder, filepath.Base(file))] == "" {
+			require.NoError(t, os.Remove(file))
+		}
+	}
+	for name, text := range made {
+		write(t, filepath.Join(root, name), text)
+	}
+}
+
+// makeBankPages returns the text of each file that shows the bank, by its name.
+func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]string) map[string]string {
+	t.Helper()
+	made, index, taken := map[string]string{}, bankIndex{}, map[string]bool{}
+	for _, p := range bankPages {
+		for i, s := range steps {
+			if s.name != p.step {
+				continue
+			}
+			names := headings(t, s.exercises[0])
+			for _, e := range s.exercises {
+				if p.exercises != nil && !slices.Contains(p.exercises, e.number) {
+					continue
+				}
+				require.Falsef(t, taken[e.test+s.name], "%s of %s has two pages in bankPages", e.test, s.name)
+				taken[e.test+s.name] = true
+				link := linkOf(i, e, names)
+				section := bankSection{Exercise: link, Anchor: anchor(link.Number + " " + link.Name)}
+				for _, m := range bank {
+					if caught := m.caughtBy(s); len(caught) > 0 && caught[0].test == e.test {
+						entry := m.entry(said[m.id()])
+						for _, e := range caught {
+							entry.Caught = append(entry.Caught, linkOf(i, e, names))
+						}
+						section.Entries = append(section.Entries, entry)
+					}
+				}
+				p.Sections = append(p.Sections, section)
+			}
+		}
+		p.Others = bankPages
+		for _, section := range p.Sections {
+			for _, entry := range section.Entries {
+				entry.Page = p
+				index.entries = append(index.entries, entry)
+			}
+		}
+		made[path.Join(bankFolder, p.File)] = execute(t, "page.md", nil, p)
+	}
+	for _, s := range steps {
+		for _, e := range s.exercises {
+			require.Truef(t, taken[e.test+s.name], "%s of %s has no page in bankPages", e.test, s.name)
+		}
+		chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
+		if bankIsComplete {
+			made[chapter] = listInChapter(t, chapter, index.entries)
+		}
+	}
+	made[path.Join(bankFolder, "README.md")] = index.make(t)
+	return made
+}
+
+func linkOf(step int, e exercise, names map[string]string) linkTo {
+	chapter, anchor, _ := strings.Cut(strings.TrimPrefix(e.section, "docs/"), "#")
+	return linkTo{fmt.Sprintf("%d.%d", step+1, e.number), names[e.section], chapter, anchor}
+}
+
+// execute returns what a template in pages/ makes of data.
+func execute(t *testing.T, name string, functions template.FuncMap, data any) string {
+	t.Helper()
+	parsed, err := template.New(name + ".tmpl").Funcs(functions).ParseFiles(filepath.Join("pages", name+".tmpl"))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, parsed.Execute(&out, data))
+	return out.String()
+}
+
+// A bankIndex makes the index by symptom.
+type bankIndex struct{ entries []*bankEntry }
+
+// A symptomGroup has the mistakes of one page that show one symptom, and of
+// these together the ones whose failures begin with the same words.
+type symptomGroup struct {
+	Page   bankPage
+	Sights []sight
+	Also   []*bankEntry // those for which another symptom is more typical
+}
+
+type sight struct {
+	Begins  string
+	Entries []*bankEntry
+}
+
+func (x bankIndex) make(t *testing.T) string {
+	listed := map[string]bool{}
+	out := execute(t, "README.md", template.FuncMap{
+		"count": func() int { return len(x.entries) },
+		"pages": func() []bankPage { return bankPages },
+		"title": func(id string) string { return x.byID(t, id).Title },
+		"at":    func(id string) string { return x.byID(t, id).Page.File + "#" + id },
+		"mistakes": func(symptom string) string {
+			listed[symptom] = true
+			return execute(t, "symptom.md", nil, x.with(symptom))
+		},
+	}, nil)
+	for _, entry := range x.entries {
+		for _, symptom := range entry.symptoms {
+			require.Truef(t, listed[symptom], "mistakes/%s.txt: pages/README.md has no symptom %q", entry.ID, symptom)
+		}
+	}
+	return out
+}
+
+// with returns the mistakes with the symptom, by their pages.
+func (x bankIndex) with(symptom string) []symptomGroup {
+	var groups []symptomGroup
+	for _, entry := range x.entries {
+		if !slices.Contains(entry.symptoms, symptom) {
+			continue
+		}
+		if last := len(groups) - 1; last < 0 || groups[last].Page.File != entry.Page.File {
+			groups = append(groups, symptomGroup{Page: entry.Page})
+		}
+		group := &groups[len(groups)-1]
+		if entry.symptoms[0] != symptom {
+			group.Also = append(group.Also, entry)
+			continue
+		}
+		same := slices.IndexFunc(group.Sights, func(s sight) bool {
+			return s.Begins != "" && s.Begins == entry.Begins
+		})
+		if same < 0 {
+			same = len(group.Sights)
+			group.Sights = append(group.Sights, sight{Begins: entry.Begins})
+		}
+		group.Sights[same].Entries = append(group.Sights[same].Entries, entry)
+	}
+	return groups
+}
+
+func (x bankIndex) byID(t *testing.T, id string) *bankEntry {
+	t.Helper()
+	i := slices.IndexFunc(x.entries, func(e *bankEntry) bool { return e.ID == id })
+	require.GreaterOrEqualf(t, i, 0, "pages/README.md names %s, which the bank doesn't have", id)
+	return x.entries[i]
+}
+
+const (
+	listBegins = "<!-- made from internal/course/mistakes -->\n"
+	listEnds   = "<!-- end of what is made -->\n"
+)
+
+var (
+	listed       = regexp.MustCompile(`(?s)` + listBegins + `.*?` + listEnds + `\n?`)
+	sectionBegin = regexp.MustCompile(`(?m)^### (\d+\. .+)\n`)
+	sectionEnd   = regexp.MustCompile(`(?m)^##+ `)
+)
+
+// listInChapter returns the chapter with the list of its mistakes in each
+// exercise's section: behind the hints, which are the last that's folded there.
+func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
+	t.Helper()
+	source := listed.ReplaceAllString(read(t, filepath.Join(root, chapter)), "")
+	var out strings.Builder
+	for {
+		begin := sectionBegin.FindStringSubmatchIndex(source)
+		if begin == nil {
+			return out.String() + source
+		}
+		heading := source[begin[2]:begin[3]]
+		out.WriteString(source[:begin[1]])
+		source = source[begin[1]:]
+		section := source
+		if end := sectionEnd.FindStringIndex(source); end != nil {
+			section = source[:end[0]]
+		}
+		const hintEnds = "</details>\n"
+		if hints := strings.LastIndex(section, hintEnds); hints >= 0 {
+			list := listOf(path.Base(chapter), anchor(heading), entries)
+			out.WriteString(section[:hints+len(hintEnds)])
+			if list != nil {
+				out.WriteString(listBegins + execute(t, "chapter.md", nil, list) + listEnds)
+			}
+			out.WriteString(section[hints+len(hintEnds):])
+		} else {
+			out.WriteString(section)
+		}
+		source = source[len(section):]
+	}
+}
+
+// listOf returns the mistakes of an exercise: those that no exercise before it
+// catches, and if there are none, all that it catches.
+func listOf(chapter, anchor string, entries []*bankEntry) []*bankEntry {
+	var first, all []*bankEntry
+	for _, entry := range entries {
+		for i, e := range entry.Caught {
+			if e.Chapter == chapter && e.Anchor == anchor {
+				all = append(all, entry)
+				if i == 0 {
+					first = append(first, entry)
+				}
 			}
 		}
 	}
-	return opening + contents.String() + body.String()
+	if first == nil {
+		return all
+	}
+	return first
 }
 
 // caughtBy returns the exercises of the step that catch the mistake.
@@ -121,113 +458,114 @@ func (m mistake) caughtBy(s step) []exercise {
 	return caught
 }
 
-func entry(chapter int, m mistake, caught []exercise, said string) string {
+func (m mistake) entry(said string) *bankEntry {
+	entry := &bankEntry{
+		ID:          m.id(),
+		Title:       m.titleOrName(),
+		Belief:      strings.ReplaceAll(asIs(m.belief), "\n", "\n> "),
+		Why:         asIs(m.why),
+		Said:        said,
+		Begins:      asIs(begins(said)),
+		symptoms:    m.symptoms,
+		OnlyDeletes: true,
+	}
+	if entry.symptoms == nil {
+		entry.symptoms = []string{"wrong-output"}
+	}
+	for _, c := range m.changes {
+		text := c.diff()
+		if text == "" {
+			continue
+		}
+		if strings.Contains("\n"+text, "\n+") {
+			entry.OnlyDeletes = false
+		}
+		last := len(entry.Diffs) - 1
+		if last >= 0 && entry.Diffs[last].File == c.file {
+			entry.Diffs[last].Text += hunkBegins + text
+			continue
+		}
+		entry.Diffs = append(entry.Diffs, fileDiff{c.file, text})
+	}
+	return entry
+}
+
+// hunkBegins stands where a diff leaves lines out.
+const hunkBegins = "@@ … @@\n"
+
+// diff returns the lines that people write, with a minus, and those to write
+// instead, with a plus.
+func (c change) diff() string {
+	wrong, right := hiddenFunc.ReplaceAllString(c.wrong, ""), strings.TrimRight(c.right, "\n")+"\n"
+	if c.show != nil {
+		right = *c.show
+		if right == "" {
+			return ""
+		}
+	}
+	unified, err := udiff.ToUnified("", "", wrong, udiff.Lines(wrong, right), 3)
+	if err != nil {
+		panic(err) // can't happen: the edits are those of wrong
+	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n#### %s\n\n", title(m.name))
-	belief, comment, _ := strings.Cut(strings.TrimSpace(m.belief), "\n\n")
-	fmt.Fprintf(&out, "> %s\n", strings.ReplaceAll(asIs(belief), "\n", "\n> "))
-	if comment != "" {
-		fmt.Fprintf(&out, "\n%s\n", asIs(comment))
-	}
-	for i, c := range m.changes {
-		if i == 0 || c.file != m.changes[i-1].file {
-			fmt.Fprintf(&out, "\nIn `%s`:\n\n```diff\n", m.step+"/"+c.file)
-		} else {
-			out.WriteString("@@ … @@\n")
+	for i, line := range slices.Collect(strings.Lines(unified)) {
+		switch {
+		case i < 3: // ---, +++ and the first @@
+		case strings.HasPrefix(line, "@@ "):
+			out.WriteString(hunkBegins)
+		default:
+			out.WriteString(line)
 		}
-		out.WriteString(diff(c.wrong, c.right))
-		if i == len(m.changes)-1 || c.file != m.changes[i+1].file {
-			out.WriteString("```\n")
-		}
-	}
-	links := make([]string, len(caught))
-	for i, e := range caught {
-		links[i] = fmt.Sprintf("[%d.%d](%s)", chapter, e.number, strings.TrimPrefix(e.section, "docs/"))
-	}
-	fmt.Fprintf(&out, "\nCaught by exercise %s:\n", links[0])
-	if said != "" {
-		fmt.Fprintf(&out, "\n<!-- mistakes/%s -->\n```text\n%s```\n", m.name, said)
-	}
-	if more := links[1:]; len(more) == 1 {
-		fmt.Fprintf(&out, "\nExercise %s is red, too.\n", more[0])
-	} else if len(more) > 1 {
-		fmt.Fprintf(&out, "\nExercises %s are red, too.\n", strings.Join(more[:len(more)-1], ", ")+" and "+more[len(more)-1])
 	}
 	return out.String()
+}
+
+// hiddenFunc matches the beginning of the solution's function that a mistake
+// moves out of the way.
+var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
+
+// begins returns the first sentence of what an exercise said, or its beginning.
+func begins(said string) string {
+	paragraph, _, _ := strings.Cut(said, "\n\n")
+	text := words(paragraph)
+	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
+		text = sentence + "."
+	}
+	const most = 100 // runes
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most])
+		text = text[:strings.LastIndex(text, " ")] + " …"
+	}
+	return strings.TrimSpace(text)
 }
 
 // subjects are the first words of the files' names.
 var subjects = map[string]string{"frame": "the frame package", "readbuffer": "the read loop"}
 
-// spelling has the words of files' names that are written otherwise.
-var spelling = strings.NewReplacer(
-	" udp", " UDP", " eof", " EOF", " kib", " KiB", " mib", " MiB", " ctrl c", " Ctrl-C", " log fatal", " log.Fatal", " waitgroup", " WaitGroup",
-	" readfull", " ReadFull", " readframe", " ReadFrame", " writeframe", " WriteFrame", " in flush", " in Flush",
-	" of dial", " of Dial", " of listen", " of Listen", " of accept", " of Accept", " when accept ", " when Accept ", " when write ", " when Write ",
-)
-
-// title makes a sentence of a file's name: "The server never closes" of
-// "server-never-closes.txt".
-func title(name string) string {
-	subject, rest, _ := strings.Cut(strings.TrimSuffix(name, ".txt"), "-")
+// titleOrName returns the title, or a sentence made of the file's name: "The
+// server never closes" of "server-never-closes.txt".
+func (m mistake) titleOrName() string {
+	if m.title != "" {
+		return m.title
+	}
+	subject, rest, _ := strings.Cut(m.id(), "-")
 	if long, isKnown := subjects[subject]; isKnown {
 		subject = long
 	} else {
 		subject = "the " + subject
 	}
-	return "T" + spelling.Replace(subject + " " + strings.ReplaceAll(rest, "-", " "))[1:]
+	return "T" + (subject + " " + strings.ReplaceAll(rest, "-", " "))[1:]
 }
 
-var markdown = regexp.MustCompile("[*_<>[`#|~]")
+var markdown = regexp.MustCompile("[*_<>[`#|~\\]]")
 
 // asIs writes plain text as Markdown that shows it so.
 func asIs(text string) string { return markdown.ReplaceAllString(text, `\$0`) }
 
-// diff returns the lines of both texts, with a minus those of wrong alone, with a plus those of right alone.
-func diff(wrong, right string) string {
-	a, b := lines(wrong), lines(right)
-	same := make([][]int, len(a)+1) // how many lines a[i:] and b[j:] have in common
-	for i := range same {
-		same[i] = make([]int, len(b)+1)
-	}
-	for i, line := range slices.Backward(a) {
-		for j := range slices.Backward(b) {
-			if line == b[j] {
-				same[i][j] = same[i+1][j+1] + 1
-			} else {
-				same[i][j] = max(same[i+1][j], same[i][j+1])
-			}
-		}
-	}
-	var out strings.Builder
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			out.WriteString(" " + a[i])
-			i, j = i+1, j+1
-		case i < len(a) && (j == len(b) || same[i+1][j] >= same[i][j+1]):
-			out.WriteString("-" + a[i])
-			i++
-		default:
-			out.WriteString("+" + b[j])
-			j++
-		}
-	}
-	return out.String()
-}
-
-// lines returns the lines of text, without the empty ones at its end.
-func lines(text string) []string {
-	if text = strings.TrimRight(text, "\n"); text == "" {
-		return nil
-	}
-	return slices.Collect(strings.Lines(text + "\n"))
-}
-
 var failure = regexp.MustCompile(`(?m)^    (    |\w+_test\.go:\d+: )\S`)
 
 // message returns what an exercise said when it failed, without go test's own
-// words and without the last line, which says where to read on.
+// words and without the last lines, which say where to read on.
 func message(e exercise, r result) string {
 	said, _, _ := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
 	if start := failure.FindStringIndex(said); start != nil {
