@@ -1,4 +1,4 @@
-// Tap stands between a client and a server, and draws what passes, while it passes:
+// Tap sits between a client and a server, and draws what passes, live:
 //
 //	go run ./internal/tap
 //

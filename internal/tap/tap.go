@@ -19,10 +19,10 @@ type Tap struct {
 	Dial func(ctx context.Context) (net.Conn, error) // connects to the server
 	Out  io.Writer                                   // gets the picture
 
-	Cut        int           // at most so many bytes at a time; 0 means as they come
-	Glue       time.Duration // what arrives within this time goes as one piece
+	Cut        int           // at most so many bytes at a time; 0 means no limit
+	Glue       time.Duration // what arrives within it goes as one piece
 	Delay      time.Duration // everything goes so much later
-	ResetAfter int64         // reset both connections after so many bytes; 0 means never
+	ResetAfter int64         // reset after so many bytes in all; 0 means never
 
 	screen screen
 }
@@ -32,15 +32,17 @@ const (
 	// would hand it two that come in quick succession as one.
 	cutPause = 5 * time.Millisecond
 
-	// A row of pieces is drawn as one line, once it has stopped growing for this long.
+	// A row of pieces is drawn as one line, once it hasn't grown for this long.
 	quiet = 200 * time.Millisecond
 
-	// As many pieces wait for their delay, in each direction. Then the sender waits, too.
+	// So many pieces wait for their delay, in each direction. Then the sender
+	// waits.
 	maxQueue = 1024
 )
 
 // Serve accepts clients from ln, connects each of them with the server, and
-// passes on what they send, until ctx is done. Then it closes everything and returns nil.
+// passes on what they send, until ctx is done. Then it closes everything and
+// returns nil.
 func (t *Tap) Serve(ctx context.Context, ln net.Listener) error {
 	t.screen.out = t.Out
 	ctx, cancel := context.WithCancel(ctx)
@@ -199,8 +201,8 @@ func (p *pair) sleep(d time.Duration) bool {
 	}
 }
 
-// send sends bytes to the other side, in pieces of at most Cut bytes. It reports
-// whether the connections go on.
+// send sends bytes to the other side, in pieces of at most Cut bytes. It
+// reports whether the connections go on.
 func (p *pair) send(from wire.Side, bytes []byte) bool {
 	to := from.Other()
 	for len(bytes) > 0 {
@@ -248,7 +250,8 @@ func (p *pair) end(from wire.Side, err error) {
 		p.failed(from, err)
 		return
 	}
-	words := "writes no more" // or has closed: only an answer to further bytes would tell
+	// Or it has closed: only its answer to further bytes would tell.
+	words := "writes no more"
 	p.mu.Lock()
 	if p.ended++; p.ended == 2 {
 		words = "closes"
@@ -260,15 +263,16 @@ func (p *pair) end(from wire.Side, err error) {
 	}
 }
 
-// failed passes on that the given side has broken its connection, unless the tap
-// itself has closed it.
+// failed passes on that the given side has broken its connection, unless the
+// tap itself has closed it.
 func (p *pair) failed(side wire.Side, err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		p.resetBoth("resets", side)
 	}
 }
 
-// resetBoth resets both connections, once, and draws that it comes from the given sides.
+// resetBoth resets both connections, once, and draws that it comes from the
+// given sides.
 func (p *pair) resetBoth(words string, sides ...wire.Side) {
 	p.mu.Lock()
 	first := !p.reset
