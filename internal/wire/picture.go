@@ -36,6 +36,8 @@ type Picture struct {
 
 	mu     sync.Mutex
 	events []event
+	shown  int // events that Next has returned
+	run    int // the first event that may be part of a row of pieces
 }
 
 type event struct {
@@ -62,8 +64,8 @@ const maxRun = 4
 func (p *Picture) Sent(from Side, piece []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.events); n >= maxRun && p.isRun(p.events[n-maxRun:], from) {
-		last := &p.events[n-1]
+	if p.endsInRun(from) {
+		last := &p.events[len(p.events)-1]
 		last.times++
 		last.bytes += len(piece)
 		last.text = fmt.Sprintf("%d more, %s", last.times, count(last.bytes, "byte"))
@@ -72,8 +74,13 @@ func (p *Picture) Sent(from Side, piece []byte) {
 	p.add(event{kind: sent, side: from, text: Show(string(piece)), bytes: len(piece), times: 1})
 }
 
-func (p *Picture) isRun(events []event, from Side) bool {
-	for _, e := range events {
+// endsInRun reports whether the last maxRun events are pieces from the given side.
+func (p *Picture) endsInRun(from Side) bool {
+	n := len(p.events)
+	if n-p.run < maxRun {
+		return false
+	}
+	for _, e := range p.events[n-maxRun:] {
 		if e.kind != sent || e.side != from {
 			return false
 		}
@@ -132,15 +139,7 @@ const (
 func (p *Picture) Draw(client, server []string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var lines []string
-	for i, e := range p.events {
-		if i > 0 && p.Clock != nil {
-			if d := e.at.Sub(p.events[i-1].at); d >= longPause {
-				lines = append(lines, between(center("after "+spell(d), inner)))
-			}
-		}
-		lines = append(lines, e.draw())
-	}
+	lines := p.lines(0, len(p.events))
 	if over := len(lines) - maxLines; over > 0 {
 		head, tail := lines[:maxLines-5], lines[len(lines)-4:]
 		gap := between(center(fmt.Sprintf("… %d lines more …", over+1), inner))
@@ -156,12 +155,51 @@ func (p *Picture) Draw(client, server []string) string {
 		}
 		lines = append(lines, between(pad(left, inner))+right)
 	}
+	return p.Title() + strings.Join(lines, "\n") + "\n"
+}
+
+// Title returns the line above the picture, with its newline.
+func (p *Picture) Title() string {
 	name := "client"
 	if p.Name != "" {
 		name += " " + p.Name
 	}
-	title := strings.Repeat(" ", margin-2) + pad(name, inner+1) + "server"
-	return title + "\n" + strings.Join(lines, "\n") + "\n"
+	return strings.Repeat(" ", margin-2) + pad(name, inner+1) + "server\n"
+}
+
+// Next returns the lines that have come since the last call, each with its
+// newline, for a picture that grows before the reader's eyes. While a row of
+// pieces may still grow, its last line waits for a later call, unless all is true.
+func (p *Picture) Next(all bool) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end := len(p.events)
+	if all {
+		p.run = end
+	} else if p.endsInRun(Client) || p.endsInRun(Server) {
+		end--
+	}
+	var text strings.Builder
+	for _, line := range p.lines(p.shown, end) {
+		text.WriteString(line + "\n")
+	}
+	p.shown = max(p.shown, end)
+	return text.String()
+}
+
+// lines draws the events from start to end, and the long pauses before them.
+func (p *Picture) lines(start, end int) []string {
+	var lines []string
+	for i := start; i < end; i++ {
+		e := p.events[i]
+		if i > 0 && p.Clock != nil {
+			if d := e.at.Sub(p.events[i-1].at); d >= longPause {
+				lines = append(lines, between(center("after "+spell(d), inner)))
+			}
+		}
+		lines = append(lines, e.draw())
+	}
+	return lines
 }
 
 func (e event) draw() string {

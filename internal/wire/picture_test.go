@@ -225,3 +225,31 @@ func TestPicture(t *testing.T) {
 		})
 	}
 }
+
+// A picture that grows gives each of its lines once; a row of pieces waits until
+// it's clear how long it is.
+func TestPicture_Next(t *testing.T) {
+	var p wire.Picture
+	p.Name = "2"
+	require.Equal(t, "    client 2                                       server\n", p.Title())
+	require.Empty(t, p.Next(true))
+
+	p.Sent(wire.Client, []byte("abc"))
+	require.Equal(t, "      │  \"abc\" ───────────────────────────────────►  │\n", p.Next(false))
+	require.Empty(t, p.Next(false))
+
+	for range 9 {
+		p.Sent(wire.Client, []byte("abc"))
+	}
+	require.Equal(t, strings.Repeat("      │  \"abc\" ───────────────────────────────────►  │\n", 2), p.Next(false))
+	require.Equal(t, "      │  7 more, 21 bytes ────────────────────────►  │\n", p.Next(true))
+
+	// What was shown doesn't grow any more.
+	p.Sent(wire.Client, []byte("de"))
+	p.Closed(wire.Client, "closes")
+	require.Equal(t, strings.TrimPrefix(`
+      │  "de" ────────────────────────────────────►  │
+      │  closes ──────────────────────────────────►  │
+`, "\n"), p.Next(false))
+	require.Empty(t, p.Next(true))
+}
