@@ -1,6 +1,6 @@
-// Package frame keeps messages whole on a connection. TCP carries bytes and knows
-// nothing of messages. So each message goes as a frame: the number of its bytes, in
-// four bytes, the most significant first, and then these bytes, the payload:
+// Package frame keeps messages whole on a connection. TCP carries bytes and
+// knows nothing about messages, so each message travels as a frame: its length
+// in four bytes, the most significant first, then the message, the payload:
 //
 //	00 00 00 05  h  e  l  l  o
 //
@@ -27,78 +27,83 @@ const (
 	// costs little: there may be ten thousand of them.
 	minBuf = 512
 
-	// window is how many bytes are sent or read at a time, where there are so many.
-	// Under load a system call is most of what a frame costs, and the more frames
-	// share one, the better: so there is room for 16 frames of 4 KiB and more.
+	// window is how many bytes go into one Read or Write, if there are so many.
+	// Under load, system calls are most of what a frame costs. The more frames
+	// share one, the better: the window holds 16 frames of 4 KiB and more.
 	window = 128 << 10
 
-	// maxLimit is the largest limit: a frame's size must be an int on every machine.
+	// maxLimit is the largest limit: a frame's size must fit into an int, even
+	// where an int has 32 bits.
 	maxLimit = math.MaxInt32 - HeaderSize
+
+	// maxEmptyReads is how often in a row r.Read may return neither a byte nor
+	// an error. Package bufio allows as many.
+	maxEmptyReads = 100
 )
 
-// A Reader takes frames from a stream of bytes. It is for one goroutine at a time.
+// A Reader takes frames from a stream of bytes. Only one goroutine may use it
+// at a time.
 //
-// It has one buffer, into which it reads whatever comes, and in which it finds the
-// frames and returns them, without copying them. The buffer grows when bytes have
-// filled it, never because a header announces many: a header is easily sent.
+// It reads into one buffer, finds the frames there, and returns their payloads
+// without copying them. The buffer grows when received bytes have filled it,
+// never because a header announces many: sending a header costs nothing.
 type Reader struct {
 	r          io.Reader
 	limit      int
 	buf        []byte
-	start, end int   // buf[start:end] has arrived, and was not returned yet
-	err        error // of the last Read, told when the bytes before it are used up
+	start, end int   // buf[start:end] was received, but not yet returned
+	err        error // of the last Read; the bytes before it come first
 }
 
-// NewReader returns a Reader that takes frames from r whose payload has at most
-// limit bytes.
+// NewReader returns a Reader that takes frames from r with payloads of at most
+// limit bytes. A limit below 0 counts as 0, one above 2³¹-5 as 2³¹-5.
 //
-// The Reader calls r.Read only while the bytes that it holds contain no whole frame, that is,
-// when ReadFrame may have to wait. A server that must do something before it
-// waits, such as to send its answers, can do it in r.
+// The Reader calls r.Read only while it holds no whole frame, so only when
+// ReadFrame may have to wait. A server that must do something before it waits,
+// such as sending its answers, can do it in r.
 func NewReader(r io.Reader, limit int) *Reader {
 	return &Reader{r: r, limit: min(max(limit, 0), maxLimit)}
 }
 
-// ReadFrame returns the payload of the next frame. It is valid until the next call.
+// ReadFrame returns the payload of the next frame. It is valid until the next
+// call.
 //
-// The error is io.EOF if the stream ends between two frames, io.ErrUnexpectedEOF if it
-// ends within one, and [ErrTooLarge] from the first header on that announces more than
-// the limit: nobody knows where the next frame begins. Other errors are those of r.
-// After a timeout ReadFrame may be called again, for no byte is lost.
+// ReadFrame returns io.EOF if the stream ends between two frames, and
+// io.ErrUnexpectedEOF if it ends within one. If a header announces more than
+// the limit, ReadFrame returns [ErrTooLarge], now and in every later call:
+// where the next frame begins is unknown. All other errors are those of r.
+// After a timeout the caller may call ReadFrame again; no byte is lost.
 func (r *Reader) ReadFrame() ([]byte, error) {
 	for {
 		arrived := r.buf[r.start:r.end]
 		size := HeaderSize // of the frame, as far as it is known
 		if len(arrived) >= HeaderSize {
 			length := binary.BigEndian.Uint32(arrived)
-			// Not int(length): that can be negative where an int has 32 bits.
+			// Compare before converting: int(length) can be negative where an
+			// int has 32 bits.
 			if length > uint32(r.limit) {
-				return nil, ErrTooLarge // for ever, because start stays where it is
+				return nil, ErrTooLarge // forever, because start stays where it is
 			}
 			size += int(length)
 			if len(arrived) >= size {
 				r.start += size
-				// The capacity ends with the frame: whoever appends to it does not
-				// write into the next one.
+				// The capacity ends with the frame, so that a caller who
+				// appends to the payload doesn't write into the next frame.
 				return arrived[HeaderSize:size:size], nil
 			}
 		}
-		if err := r.err; err != nil {
-			r.err = nil
-			if err == io.EOF && len(arrived) > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+		if r.err != nil {
+			return nil, r.fail()
 		}
 		r.fill(size)
 	}
 }
 
-// fill reads once, for a frame of the given size, of which a part is still to come.
+// fill calls Read for a frame of the given size whose last bytes are missing.
 func (r *Reader) fill(size int) {
-	// For a small frame, read as much as there is: other frames may stand behind it. For a
-	// frame that is larger than the window, read no further than its end: the
-	// beginning of the next one would only have to be moved.
+	// For a small frame, read all there is: more frames may follow. For a frame
+	// larger than the window, stop at its end: the beginning of the next one
+	// would only have to be moved.
 	most := max(size, window)
 	to := r.buf
 	if r.end == len(r.buf) && len(r.buf) < most {
@@ -107,34 +112,62 @@ func (r *Reader) fill(size int) {
 	r.start, r.end = 0, copy(to, r.buf[r.start:r.end])
 	r.buf = to
 
-	n, err := r.r.Read(r.buf[r.end:min(most, len(r.buf))])
-	r.end += n
-	r.err = err // it may have come together with bytes, which come first
+	for range maxEmptyReads {
+		n, err := r.r.Read(r.buf[r.end:min(most, len(r.buf))])
+		r.end += n
+		r.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	r.err = io.ErrNoProgress
 }
 
-// A Writer puts payloads into frames and sends them. Several goroutines may use it:
-// each frame stays whole, and those of one goroutine stay in their order.
+// fail returns the error of the last Read, once. It also gives back the memory
+// that holds no received bytes: a server that sets a deadline, and calls
+// ReadFrame again after the timeout, keeps no large buffer for a silent client.
+//
+// The compiler must not inline it, to save stack in ReadFrame (see Flush).
+//
+//go:noinline
+func (r *Reader) fail() error {
+	arrived, err := r.buf[r.start:r.end], r.err
+	if err == io.EOF && len(arrived) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if len(r.buf) > minBuf {
+		r.buf = make([]byte, len(arrived))
+		r.start, r.end = 0, copy(r.buf, arrived)
+	}
+	r.err = nil
+	return err
+}
+
+// A Writer puts payloads into frames and sends them. Several goroutines may use
+// it: each frame stays whole, and the frames of one goroutine stay in order.
 type Writer struct {
 	w     io.Writer
 	limit int
 
-	mu  sync.Mutex // over a whole frame: no other may begin inside of it
+	mu  sync.Mutex // held for a whole frame: no other may begin inside it
 	buf []byte     // frames that were not sent yet
-	err error      // the first of w
+	err error      // the first error of w
 }
 
-// NewWriter returns a Writer that sends frames to w whose payload has at most
-// limit bytes.
+// NewWriter returns a Writer that sends frames to w with payloads of at most
+// limit bytes. A limit below 0 counts as 0, one above 2³¹-5 as 2³¹-5.
 func NewWriter(w io.Writer, limit int) *Writer {
 	return &Writer{w: w, limit: min(max(limit, 0), maxLimit)}
 }
 
-// WriteFrame puts payload, as a frame, into the buffer, and sends the buffer when it
-// is large. Flush sends the rest. The payload belongs to the caller again when WriteFrame returns.
+// WriteFrame puts payload into the buffer, as a frame. If the buffer has become
+// large, WriteFrame sends it; Flush sends the rest. The payload belongs to the
+// caller again when WriteFrame returns.
 //
-// A payload larger than the limit is refused with [ErrTooLarge], and nothing else
-// happens. After any other error, a frame may have been sent in part, so that
-// nothing can follow it: WriteFrame and Flush return the same error from then on.
+// WriteFrame refuses a payload above the limit with [ErrTooLarge]; that has no
+// effect on other frames. After any other error, part of a frame may have been
+// sent, so that nothing can follow it: from then on, WriteFrame and Flush
+// return that error.
 func (w *Writer) WriteFrame(payload []byte) error {
 	if len(payload) > w.limit {
 		return ErrTooLarge
@@ -146,10 +179,11 @@ func (w *Writer) WriteFrame(payload []byte) error {
 	}
 	w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(len(payload)))
 	if len(payload) >= window {
-		// To copy so much costs more than one Write more, and the buffer stays small.
+		// Copying so much costs more than a second Write, and without it the
+		// buffer stays small.
 		w.send()
 		if w.err == nil {
-			_, w.err = w.w.Write(payload)
+			w.err = write(w.w, payload)
 		}
 		return w.err
 	}
@@ -162,9 +196,9 @@ func (w *Writer) WriteFrame(payload []byte) error {
 
 // Flush sends what is in the buffer, in one Write.
 //
-// There is no defer, and send is small enough to become a part of its callers, for the sake of the
-// stack: a server that flushes before it waits is nowhere deeper than here, and its goroutine must just do
-// with the 2 KiB that each begins with. The next size is 4 KiB, for each client.
+// Flush has no defer, to save stack: a server that flushes before it waits is
+// nowhere deeper than here, and each goroutine begins with 2 KiB of stack. The
+// next size is 4 KiB, per client.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	if len(w.buf) > 0 {
@@ -177,8 +211,15 @@ func (w *Writer) Flush() error {
 
 // send empties the buffer.
 func (w *Writer) send() {
-	if w.err == nil {
-		_, w.err = w.w.Write(w.buf)
-		w.buf = w.buf[:0]
+	w.err = write(w.w, w.buf)
+	w.buf = w.buf[:0]
+}
+
+// write writes all of p to w, or returns an error.
+func write(w io.Writer, p []byte) (err error) {
+	n, err := w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
 	}
+	return
 }
