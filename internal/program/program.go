@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,24 +25,33 @@ import (
 // asProgram is the environment variable that tells the test binary to be the program.
 const asProgram = "TCP_STEPS_PROGRAM"
 
-// Main is what a TestMain calls. In a process that [Start] has started it runs
-// main, and ends with exit status 0 when main returns. Otherwise it runs the tests
-// of m, with a time limit of two minutes for all of them instead of ten, which leaves time to compile with
-// the race detector for the first time, unless a limit, -count, -bench or -fuzz was given.
+// Timeout is the time limit that [Main] sets for all tests together, instead of
+// go test's ten minutes. It leaves time to compile with the race detector for
+// the first time.
+var Timeout = 2 * time.Minute
+
+// Main is what a TestMain calls. In a process that [T.Start] started it runs
+// main, and exits with status 0 when main returns. Otherwise it runs the tests
+// of m within [Timeout], unless a limit, -count, -bench or -fuzz was given.
 func Main(m *testing.M, main func()) {
-	switch os.Getenv(asProgram) {
-	case "":
-	case "nothing":
-		os.Exit(0)
-	default:
+	if what := os.Getenv(asProgram); what != "" && what != "nothing" {
 		main()
 		os.Exit(0)
 	}
+	os.Exit(Run(m))
+}
+
+// Run is Main for tests that aren't the program themselves. It returns the exit
+// status.
+func Run(m *testing.M) int {
+	if os.Getenv(asProgram) == "nothing" {
+		return 0
+	}
 	flag.Parse()
 	if value("timeout") == "10m0s" && value("count") == "1" && value("bench") == "" && value("fuzz") == "" {
-		flag.Set("test.timeout", "2m")
+		flag.Set("test.timeout", Timeout.String())
 	}
-	os.Exit(lesson.Run(m))
+	return lesson.Run(m)
 }
 
 func value(name string) string { return flag.Lookup("test." + name).Value.String() }
@@ -60,6 +70,28 @@ type Program struct {
 	peers  []*Peer
 
 	stopped bool
+	greedy  atomic.Int64 // the bytes it had when it was killed for having too many
+}
+
+// maxMemory is how much memory a program may have, in bytes. The exercises need
+// a twentieth of that.
+const maxMemory = 256 << 20
+
+// watchMemory kills the program when it takes memory without end, where the
+// system says how much it has.
+func (p *Program) watchMemory() {
+	for {
+		select {
+		case <-p.ended:
+			return
+		case <-time.After(tick):
+		}
+		if held, ok := memory(p.cmd.Process.Pid); ok && held > maxMemory {
+			p.greedy.Store(held)
+			p.cmd.Process.Kill()
+			return
+		}
+	}
 }
 
 // Start runs the test binary as the learner's main, with the given arguments, in
@@ -85,6 +117,7 @@ func (t *T) start(file string, args []string) *Program {
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
 	stdin, err := p.cmd.StdinPipe()
 	p.stdin = stdin
+	p.cmd.SysProcAttr = dieWithUs
 	p.cmd.WaitDelay = time.Second // for a process that the program has started, and that has its output
 	if err == nil {
 		err = p.cmd.Start()
@@ -96,6 +129,7 @@ func (t *T) start(file string, args []string) *Program {
 		p.cmd.Wait()
 		close(p.ended)
 	}()
+	go p.watchMemory()
 	t.programs = append(t.programs, p)
 	if deadline, ok := e.Deadline(); ok {
 		// At the time limit of go test this process dies without a chance to clean up.
@@ -113,6 +147,7 @@ func (p *Program) Stop() {
 }
 
 func (p *Program) finish() {
+	p.e.Helper()
 	state := p.state()
 	if p.e.Failed() && !p.stopped {
 		for _, peer := range p.peers {
@@ -120,6 +155,13 @@ func (p *Program) finish() {
 		}
 	}
 	p.end()
+	if held := p.greedy.Load(); held > 0 && !p.e.Failed() {
+		p.e.Errorf(`
+			The program had %d MiB of memory, far more than it needs, so the test ended it.
+
+			Either it starts goroutines in a loop that never waits, or something grows in a
+			loop without end.`, held>>20)
+	}
 	if race := "WARNING: DATA RACE"; strings.Contains(p.all.String(), race) && !p.e.Failed() {
 		p.e.Errorf(`
 			The race detector found a data race in the program%s.
@@ -162,6 +204,9 @@ func (p *Program) Type(text string) {
 
 // CloseInput ends the program's standard input behind what was typed: what Ctrl-D does in a terminal.
 func (p *Program) CloseInput() {
+	for _, peer := range p.peers {
+		peer.picture.Note(peer.side.Other(), "the input ends")
+	}
 	go func() {
 		<-p.typed
 		p.stdin.Close()
@@ -273,6 +318,8 @@ func (p *Program) String() string {
 		return "it's still running"
 	case p.Crashed():
 		return "it crashed" + lesson.Crash(p.stderr.String())
+	case p.greedy.Load() > 0:
+		return fmt.Sprintf("it took %d MiB of memory, so the test ended it", p.greedy.Load()>>20)
 	case p.ExitStatus() == -1:
 		return "it was ended by a signal: " + p.cmd.ProcessState.String()
 	}

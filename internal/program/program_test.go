@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.timeout", "5m") // the proofs of the course keep port 20000 busy meanwhile
+	// The proofs of the course keep port 20000 busy meanwhile.
+	program.Timeout = 5 * time.Minute
 	program.Main(m, main)
 }
 
@@ -61,13 +63,21 @@ func main() {
 		fmt.Println("read", len(in))
 	case "panic":
 		panic(errors.New("I cannot go on"))
+	case "prompt and panic":
+		fmt.Print("> ")
+		panic(errors.New("I cannot go on"))
 	case "stderr":
 		fmt.Fprintln(os.Stderr, "to standard error")
+	case "memory":
+		for {
+			go func() { select {} }()
+		}
 	case "flood":
 		for {
 			fmt.Println(strings.Repeat("x", 1000))
 		}
 	case "wait":
+		fmt.Println("waiting")
 		time.Sleep(time.Hour) // select {} can be a deadlock, which Go ends
 	case "interrupted":
 		signals := make(chan os.Signal, 1)
@@ -86,176 +96,207 @@ func main() {
 	}
 }
 
-func start(t *testing.T, args ...string) (*lesson.Exercise, *program.Program) {
+// with runs a scenario that passes.
+func with(t *testing.T, f func(t *program.T)) {
 	t.Helper()
-	e := &lesson.Exercise{T: t}
-	return e, program.Start(e, args...)
+	program.Test(&lesson.Exercise{T: t}, "a program that does its work", f)
 }
 
 func TestProgram_TalksToClients(t *testing.T) {
-	_, p := start(t, "echo")
-	one, two := p.Dial(), p.Dial()
-	two.Send("two")
-	require.Equal(t, "two", two.Receive(3))
-	one.Send("one")
-	require.Equal(t, "one", one.Receive(3))
-	require.True(t, p.Shows("listening"))
-	require.True(t, p.StaysUp())
-	require.Equal(t, "it is still running", p.String())
+	with(t, func(t *program.T) {
+		p := t.Start("echo")
+		one, two := p.Dial(), p.Dial()
+		two.Send("two")
+		require.Equal(t, "two", two.Receive(3))
+		one.Send("one")
+		require.Equal(t, "one", one.Receive(3))
+		require.True(t, p.Shows("listening"))
+		require.True(t, p.StaysUp())
+		require.Equal(t, "it's still running", p.String())
 
-	one.CloseWrite()
-	rest, ended := one.Rest()
-	require.True(t, ended)
-	require.Empty(t, rest)
-	two.Reset()
+		one.CloseWrite()
+		rest, ended := one.Rest()
+		require.True(t, ended)
+		require.Empty(t, rest)
+		two.Reset()
+	})
 }
 
 func TestProgram_TalksToAServer(t *testing.T) {
-	e := &lesson.Exercise{T: t}
-	listener := program.Listen(e)
-	p := program.Start(e, "client")
-	server := listener.Accept(p)
-	p.Type("hello")
-	require.Equal(t, "hello", server.Receive(5))
-	p.CloseInput()
-	rest, ended := server.Rest()
-	require.True(t, ended)
-	require.Empty(t, rest)
-	require.True(t, p.Ended())
-	require.Equal(t, "it has ended, with exit status 0", p.String())
+	with(t, func(t *program.T) {
+		listener := t.Listen()
+		p := t.Start("client")
+		server := listener.Accept(p)
+		p.Type("hello")
+		require.Equal(t, "hello", server.Receive(5))
+		p.CloseInput()
+		rest, ended := server.Rest()
+		require.True(t, ended)
+		require.Empty(t, rest)
+		require.True(t, p.Ended())
+		require.Equal(t, "it exited with status 0", p.String())
+	})
 }
 
 func TestProgram_ReadsAndPrints(t *testing.T) {
-	_, p := start(t, "cat")
-	p.Type("one\ntwo\n")
-	require.True(t, p.Shows("read two"))
-	p.CloseInput()
-	require.True(t, p.Ended())
-	require.Equal(t, "read one\nread two\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
-	p.Type("to nobody\n")
+	with(t, func(t *program.T) {
+		p := t.Start("cat")
+		p.Type("one\ntwo\n")
+		require.True(t, p.Shows("read two"))
+		p.CloseInput()
+		require.True(t, p.Ended())
+		require.Equal(t, "read one\nread two\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
+		p.Type("the program is gone\n")
+	})
 }
 
 func TestProgram_ReadsLaterAllThatWasTyped(t *testing.T) {
-	_, p := start(t, "count later")
-	p.Type(strings.Repeat("x", 1<<20))
-	p.CloseInput()
-	require.True(t, p.Shows("read"))
-	require.Equal(t, "read 1048576", strings.TrimSpace(p.Stdout()))
+	with(t, func(t *program.T) {
+		p := t.Start("count later")
+		p.Type(strings.Repeat("x", 1<<20))
+		p.CloseInput()
+		require.True(t, p.Shows("read"))
+		require.Equal(t, "read 1048576", strings.TrimSpace(p.Stdout()))
+	})
 }
 
 func TestProgram_Panics(t *testing.T) {
-	_, p := start(t, "panic")
-	require.True(t, p.Ended())
-	require.True(t, p.Crashed())
-	require.Equal(t, "it crashed: I cannot go on", p.String(), "at no line of a learner's")
+	with(t, func(t *program.T) {
+		p := t.Start("panic")
+		require.True(t, p.Ended())
+		require.True(t, p.Crashed())
+		require.Equal(t, "it crashed: I cannot go on", p.String(), "at no line of a learner's")
+	})
+}
+
+func TestProgram_PanicsBehindAPrompt(t *testing.T) {
+	with(t, func(t *program.T) {
+		p := t.Start("prompt and panic")
+		require.True(t, p.Ended())
+		require.Equal(t, "it crashed: I cannot go on", p.String())
+	})
 }
 
 func TestProgram_SaysSomethingOnEitherStream(t *testing.T) {
-	_, p := start(t, "stderr")
-	require.True(t, p.Says())
-	require.False(t, p.Shows("to standard error"))
-	require.Equal(t, "to standard error\n", p.Output())
+	with(t, func(t *program.T) {
+		p := t.Start("stderr")
+		require.True(t, p.Says())
+		require.False(t, p.Shows("to standard error"))
+		require.Equal(t, "to standard error\n", p.Output())
+	})
 }
 
 func TestProgram_IsInterrupted(t *testing.T) {
-	_, p := start(t, "interrupted")
-	require.Equal(t, -1, p.ExitStatus())
-	require.True(t, p.Shows("ready"))
-	if !p.Interrupt() {
-		t.Skip("this system cannot send Ctrl-C to another program")
-	}
-	require.True(t, p.Ended())
-	require.Equal(t, 7, p.ExitStatus())
-	require.Equal(t, "it has ended, with exit status 7", p.String())
-	require.Equal(t, "interrupted\n", p.Stderr())
-	require.Equal(t, "ready\n", p.Stdout())
-
-	_, p = start(t, "wait")
-	time.Sleep(50 * time.Millisecond) // it has no time to do anything about it
-	require.True(t, p.Interrupt())
-	require.True(t, p.Ended())
-	require.Contains(t, p.String(), "it has been ended by a signal")
+	with(t, func(t *program.T) {
+		p := t.Start("interrupted")
+		require.Equal(t, -1, p.ExitStatus())
+		require.True(t, p.Shows("ready"))
+		if !p.Interrupt() {
+			t.Skip("this system cannot send Ctrl-C to another program")
+		}
+		require.True(t, p.Ended())
+		require.Equal(t, 7, p.ExitStatus())
+		require.Equal(t, "it exited with status 7", p.String())
+		require.Equal(t, "interrupted\n", p.Stderr())
+		require.Equal(t, "ready\n", p.Stdout())
+	})
+	with(t, func(t *program.T) {
+		p := t.Start("wait")
+		require.True(t, p.Shows("waiting"))
+		require.True(t, p.Interrupt())
+		require.True(t, p.Ended())
+		require.Contains(t, p.String(), "it was ended by a signal")
+	})
 }
 
 func TestProgram_GoesWhereItIsTold(t *testing.T) {
-	e := &lesson.Exercise{T: t}
-	listener := program.ListenAnywhere(e)
-	require.NotEqual(t, program.Addr, listener.Addr())
-	server := listener.Accept(program.Start(e, "dial", listener.Addr()))
-	require.Equal(t, "here I am", server.Receive(9))
+	with(t, func(t *program.T) {
+		listener := t.ListenAnywhere()
+		require.NotEqual(t, program.Addr, listener.Addr())
+		server := listener.Accept(t.Start("dial", listener.Addr()))
+		require.Equal(t, "here I am", server.Receive(9))
+	})
 }
 
 func TestBuild(t *testing.T) {
-	e := &lesson.Exercise{T: t}
-	p := program.Build(e, "./testdata/hello").Start(e, "you")
-	require.True(t, p.Ended())
-	require.Equal(t, "hello you\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
+	for range 2 { // the second time it's there already
+		with(t, func(t *program.T) {
+			p := t.Build("./testdata/hello").Start("you")
+			require.True(t, p.Ended())
+			require.Equal(t, "hello you\n", strings.ReplaceAll(p.Stdout(), "\r", ""))
+		})
+	}
 }
 
 func TestProgram_MayPrintWithoutEnd(t *testing.T) {
-	_, p := start(t, "flood")
-	require.True(t, p.Shows(strings.Repeat("x", 1000)))
-	time.Sleep(10 * time.Millisecond)
-	require.LessOrEqual(t, len(p.Output()), 1<<20)
+	with(t, func(t *program.T) {
+		p := t.Start("flood")
+		require.True(t, p.Shows(strings.Repeat("x", 1000)))
+		require.LessOrEqual(t, len(p.Output()), 1<<20)
+	})
 }
 
 func TestProgram_IsGivenUpAfterASecond(t *testing.T) {
-	_, p := start(t, "wait")
-	begin := time.Now()
-	require.False(t, p.Ended())
-	require.Greater(t, time.Since(begin), time.Second-50*time.Millisecond)
+	with(t, func(t *program.T) {
+		p := t.Start("wait")
+		begin := time.Now()
+		require.False(t, p.Ended())
+		require.Greater(t, time.Since(begin), time.Second-50*time.Millisecond)
+	})
+}
+
+var exhibits = map[string]func(t *program.T){
+	"no program listens": func(t *program.T) { t.Start("cat").Dial() },
+	"it crashed":         func(t *program.T) { t.Start("panic").Dial() },
+	"no client dials":    func(t *program.T) { t.Listen().Accept(t.Start("stderr")) },
+	"in use":             func(t *program.T) { t.Start("echo") },
+	"does not compile":   func(t *program.T) { t.Build("./testdata/broken") },
+	"memory": func(t *program.T) {
+		p := t.Start("memory")
+		p.Ended()
+	},
+	"a picture": func(t *program.T) {
+		client := t.Start("echo").Dial()
+		client.Send("hello")
+		require.Empty(t, client.Receive(5), "There was an answer.")
+	},
 }
 
 // What a learner is told, in a process of its own.
 func TestProgram_FailsInPlainWords(t *testing.T) {
-	section := "docs/0-exhibit.md#1-fail"
-	switch os.Getenv("EXHIBIT") {
-	case "":
-	case "nobody listens":
-		program.Start(lesson.Start(t, section), "cat").Dial()
-		return
-	case "nobody listens any more":
-		program.Start(lesson.Start(t, section), "panic").Dial()
-		return
-	case "nobody dials":
-		e := lesson.Start(t, section)
-		program.Listen(e).Accept(program.Start(e, "stderr"))
-		return
-	case "in use":
-		program.Start(lesson.Start(t, section), "echo")
-		return
-	case "does not compile":
-		program.Build(lesson.Start(t, section), "./testdata/broken")
-		return
-	case "a picture":
-		e := lesson.Start(t, section)
-		p := program.Start(e, "echo")
-		client := p.Dial()
-		client.Send("hello")
-		require.Empty(e, client.Receive(5), "there was an answer")
+	if name := os.Getenv("EXHIBIT"); name != "" {
+		e := lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go")
+		program.Test(e, "an exhibit", exhibits[name])
 		return
 	}
 	for name, want := range map[string][]string{
-		"nobody listens":          {"nobody listens on 127.0.0.1:20000, so no client can connect, although the program is running"},
-		"nobody listens any more": {"as for the program, it crashed: I cannot go on", "the program printed:"},
-		"nobody dials":            {"and nobody connected; as for the program, it has ended, with exit status 0.", "to standard error"},
-		"in use":                  {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
-		"does not compile":        {"testdata/broken does not compile", "undefined: missing"},
-		"a picture":               {": there was an answer\n", `│  ◄───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
+		"no program listens": {"A client couldn't connect to 127.0.0.1:20000: no program listens there. The server is still running."},
+		"it crashed":         {"The server: it crashed: I cannot go on.", "the program printed:"},
+		"no client dials":    {"but the client didn't connect. The client: it exited with status 0.", "to standard error"},
+		"in use":             {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
+		"does not compile":   {"testdata/broken doesn't compile", "undefined: missing"},
+		"memory":             {"MiB of memory, far more than it needs, so the test ended it."},
+		"a picture":          {"There was an answer.\n", `│  ◄───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
 			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
 			if name == "in use" {
-				program.Listen(&lesson.Exercise{T: t})
+				program.TakeTurn(&lesson.Exercise{T: t})
+				ln, err := net.Listen("tcp", program.Addr)
+				require.NoError(t, err)
+				defer ln.Close()
 				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
 			}
 			out, err := cmd.CombinedOutput()
-			if strings.Contains(string(out), "the go command is not available here") {
+			if strings.Contains(string(out), "the go command isn't available here") {
 				t.Skip(string(out))
 			}
+			if name == "memory" && runtime.GOOS != "linux" {
+				t.Skip("only Linux says how much memory another program has")
+			}
 			require.Error(t, err, "the exhibit passes")
-			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n") {
+			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n", "edit:    internal/main.go\n", "An exhibit:\n") {
 				unwrapped := strings.ReplaceAll(string(out), "\n        ", " ")
 				require.Truef(t, strings.Contains(string(out), want) || strings.Contains(unwrapped, want), "%q is not in\n%s", want, out)
 			}

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -51,18 +53,50 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 	for {
 		turn, err := net.Listen("tcp", turnstile)
 		if err == nil {
+			go greet(turn)
 			return turn
 		}
-		if time.Now().After(end) {
+		if inTurn, greets := holdsTurn(); inTurn && !greets {
 			e.Fatalf(`
-				The test waited for its turn on %s, which it takes by listening on %s, but that
-				failed: %v.
+				Another program uses %s, so the test can't.
 
-				Either another test of the course doesn't end, or another program uses %s.`,
-				Addr, turnstile, err, turnstile)
+				The course's tests take turns on port 20000 by listening there. End that program.`,
+				turnstile)
+		}
+		if time.Now().After(end) {
+			e.Fatalf("Another test of the course that needs %s doesn't end: %v.", Addr, err)
 		}
 		time.Sleep(tick)
 	}
+}
+
+// greeting tells those who wait for their turn that a test of the course has
+// it, not another program.
+const greeting = "tcp-steps\n"
+
+func greet(turn net.Listener) {
+	for {
+		conn, err := turn.Accept()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, greeting)
+		conn.Close()
+	}
+}
+
+// holdsTurn reports whether a program listens on the turnstile, and whether it
+// greets as a test of the course does.
+func holdsTurn() (inTurn, greets bool) {
+	conn, err := net.DialTimeout("tcp", turnstile, patience*tick)
+	if err != nil {
+		return false, false
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(5 * patience * tick))
+	got, err := io.ReadAll(io.LimitReader(conn, int64(len(greeting))))
+	// A test that ends its turn resets those who still wait for its greeting.
+	return true, string(got) == greeting || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // inUse reports whether somebody listens on Addr. On some systems one can listen

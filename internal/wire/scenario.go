@@ -55,7 +55,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 			f(t)
 		})
 	}()
-	if trouble := watch(done, g); trouble != "" {
+	if trouble := watch(done, g, output); trouble != "" {
 		// Nothing can stop the code under test but the end of the process.
 		e.Abort(trouble, lesson.OutputText(output.String()))
 	}
@@ -73,11 +73,12 @@ const (
 	maxTrouble    = 30        // ticks after the guard has found something
 	maxGoroutines = 20_000    // at once
 	maxMemory     = 512 << 20 // bytes of the heap
+	maxOutput     = 64 << 20  // bytes
 )
 
 // watch waits until the bubble is done. It returns early, and says why, if
 // that will never be.
-func watch(done <-chan struct{}, g *guard) (trouble string) {
+func watch(done <-chan struct{}, g *guard, output *lesson.Output) (trouble string) {
 	calls, quiet, troubled := int64(0), 0, 0
 	for {
 		select {
@@ -106,6 +107,11 @@ func watch(done <-chan struct{}, g *guard) (trouble string) {
 
 				Either a buffer is made as large as a client says, or something grows in a loop
 				without end.`, held>>20)
+		case output.Size() > maxOutput:
+			return fmt.Sprintf(`
+				The program had printed %d MiB.
+
+				It prints in a loop that never ends.`, output.Size()>>20)
 		case troubled > maxTrouble:
 			return found
 		case quiet > maxQuiet:

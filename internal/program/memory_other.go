@@ -1,0 +1,12 @@
+//go:build !linux
+
+package program
+
+import "syscall"
+
+// memory returns how much memory a process has, in bytes. ok is false if that
+// isn't known, as on this system.
+func memory(pid int) (bytes int64, ok bool) { return 0, false }
+
+// dieWithUs has nothing to ask for on this system.
+var dieWithUs *syscall.SysProcAttr
