@@ -524,19 +524,25 @@ func (c change) diff() string {
 // moves out of the way.
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
-// begins returns the first sentence of what an exercise said, or its beginning.
+// maxBegins is how long a line of the index may be, in runes, without its link.
+const maxBegins = 100
+
+// begins returns the first sentence of what an exercise said. If it's too long,
+// it does without the scenario's name, and then ends early.
 func begins(said string) string {
 	paragraph, _, _ := strings.Cut(said, "\n\n")
 	text := words(paragraph)
 	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
 		text = sentence + "."
 	}
-	const most = 100 // runes
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most])
+	if _, happened, ok := strings.Cut(text, ": "); ok && len([]rune(text)) > maxBegins {
+		text = happened
+	}
+	if runes := []rune(text); len(runes) > maxBegins {
+		text = string(runes[:maxBegins])
 		text = text[:strings.LastIndex(text, " ")] + " …"
 	}
-	return strings.TrimSpace(text)
+	return text
 }
 
 // subjects are the first words of the files' names.
