@@ -92,6 +92,9 @@ type linkTo struct {
 	Anchor  string // "3-echo-every-message"
 }
 
+// headingAnchor is the anchor of the exercise's heading on its page of mistakes.
+func (l linkTo) headingAnchor() string { return anchor(l.Number + " " + l.Name) }
+
 // A bankEntry is a mistake as the templates see it.
 type bankEntry struct {
 	ID, Title   string
@@ -260,7 +263,7 @@ func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]s
 				require.Falsef(t, taken[e.test+s.name], "%s of %s has two pages in bankPages", e.test, s.name)
 				taken[e.test+s.name] = true
 				link := linkOf(i, e, names)
-				section := bankSection{Exercise: link, Anchor: anchor(link.Number + " " + link.Name)}
+				section := bankSection{Exercise: link, Anchor: link.headingAnchor()}
 				for _, m := range bank {
 					if caught := m.caughtBy(s); len(caught) > 0 && caught[0].test == e.test {
 						entry := m.entry(said[m.id()])
@@ -386,16 +389,44 @@ const (
 )
 
 var (
-	listed       = regexp.MustCompile(`(?s)` + listBegins + `.*?` + listEnds + `\n?`)
+	listed       = regexp.MustCompile(`(?s)` + listBegins + `.*?` + listEnds)
 	sectionBegin = regexp.MustCompile(`(?m)^### (\d+\. .+)\n`)
 	sectionEnd   = regexp.MustCompile(`(?m)^##+ `)
 )
 
-// listInChapter returns the chapter with the list of its mistakes in each
-// exercise's section: behind the hints, which are the last that's folded there.
+// A chapterList is what pages/chapter.md makes an exercise's list of.
+type chapterList struct {
+	Entries []*bankEntry
+	Where   string // "mistakes/server.md#12-echo-a-message"; "" means link each entry
+}
+
+// listInChapter returns the chapter with a list of mistakes in each exercise's
+// section. Where that makes the chapter too large, the lists are links to lists.
 func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	t.Helper()
 	source := listed.ReplaceAllString(read(t, filepath.Join(root, chapter)), "")
+	var long string
+	for _, isShort := range []bool{false, true} {
+		long = insertLists(source, func(anchor string) string {
+			entries, where := listOf(path.Base(chapter), anchor, entries)
+			if entries == nil {
+				return ""
+			}
+			if !isShort {
+				where = ""
+			}
+			return listBegins + execute(t, "chapter.md", nil, chapterList{entries, where}) + listEnds
+		})
+		if len(long) < maxPage {
+			break
+		}
+	}
+	return long
+}
+
+// insertLists inserts a list into each numbered section of a chapter, behind the
+// hints: the last that's folded there.
+func insertLists(source string, list func(anchor string) string) string {
 	var out strings.Builder
 	for {
 		begin := sectionBegin.FindStringSubmatchIndex(source)
@@ -409,39 +440,37 @@ func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 		if end := sectionEnd.FindStringIndex(source); end != nil {
 			section = source[:end[0]]
 		}
+		source = source[len(section):]
 		const hintEnds = "</details>\n"
 		if hints := strings.LastIndex(section, hintEnds); hints >= 0 {
-			list := listOf(path.Base(chapter), anchor(heading), entries)
-			out.WriteString(section[:hints+len(hintEnds)])
-			if list != nil {
-				out.WriteString(listBegins + execute(t, "chapter.md", nil, list) + listEnds)
-			}
-			out.WriteString(section[hints+len(hintEnds):])
-		} else {
-			out.WriteString(section)
+			hints += len(hintEnds)
+			section = section[:hints] + list(anchor(heading)) + section[hints:]
 		}
-		source = source[len(section):]
+		out.WriteString(section)
 	}
 }
 
-// listOf returns the mistakes of an exercise: those that no exercise before it
-// catches, and if there are none, all that it catches.
-func listOf(chapter, anchor string, entries []*bankEntry) []*bankEntry {
-	var first, all []*bankEntry
+// listOf returns the mistakes of an exercise, and the place that has them: those
+// that no exercise before it catches. If there are none, it returns all that the
+// exercise catches, from more than one place.
+func listOf(chapter, anchor string, entries []*bankEntry) (list []*bankEntry, where string) {
+	var all []*bankEntry
 	for _, entry := range entries {
 		for i, e := range entry.Caught {
-			if e.Chapter == chapter && e.Anchor == anchor {
-				all = append(all, entry)
-				if i == 0 {
-					first = append(first, entry)
-				}
+			if e.Chapter != chapter || e.Anchor != anchor {
+				continue
+			}
+			all = append(all, entry)
+			if i == 0 {
+				list = append(list, entry)
+				where = "mistakes/" + entry.Page.File + "#" + e.headingAnchor()
 			}
 		}
 	}
-	if first == nil {
-		return all
+	if list == nil {
+		return all, ""
 	}
-	return first
+	return list, where
 }
 
 // caughtBy returns the exercises of the step that catch the mistake.
@@ -535,8 +564,8 @@ func begins(said string) string {
 	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
 		text = sentence + "."
 	}
-	if _, happened, ok := strings.Cut(text, ": "); ok && len([]rune(text)) > maxBegins {
-		text = happened
+	if scenario := scenarioName.FindString(said); len([]rune(text)) > maxBegins {
+		text = strings.TrimPrefix(text, words(scenario)+" ")
 	}
 	if runes := []rune(text); len(runes) > maxBegins {
 		text = string(runes[:maxBegins])
@@ -544,6 +573,10 @@ func begins(said string) string {
 	}
 	return text
 }
+
+// scenarioName matches the name of a scenario, which begins a failure and has
+// lines of its own.
+var scenarioName = regexp.MustCompile(`^([^\n]*[^\n:]\n){0,2}[^\n]*:\n`)
 
 // subjects are the first words of the files' names.
 var subjects = map[string]string{"frame": "the frame package", "readbuffer": "the read loop"}
