@@ -546,6 +546,7 @@ func (c change) diff() string {
 			return ""
 		}
 	}
+	wrong, right = dedent(wrong, right)
 	unified, err := udiff.ToUnified("", "", wrong, udiff.Lines(wrong, right), 3)
 	if err != nil {
 		panic(err) // can't happen: the edits are those of wrong
@@ -562,6 +563,19 @@ func (c change) diff() string {
 	}
 	return out.String()
 }
+
+// dedent takes off the tabs that all lines of both texts begin with.
+func dedent(a, b string) (string, string) {
+	for strings.Contains(a+b, "\t") && !unindented.MatchString(a+b) {
+		a, b = firstTab.ReplaceAllString(a, ""), firstTab.ReplaceAllString(b, "")
+	}
+	return a, b
+}
+
+var (
+	firstTab   = regexp.MustCompile(`(?m)^\t`)
+	unindented = regexp.MustCompile(`(?m)^[^\t\n]`)
+)
 
 // hiddenFunc matches the beginning of the solution's function that a mistake
 // moves out of the way.
