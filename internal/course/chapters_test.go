@@ -209,8 +209,6 @@ func TestChapters_Exercises(t *testing.T) {
 	}
 }
 
-var nameParts = regexp.MustCompile(`[A-Z][a-z]*|\d+`)
-
 // saysTheSame reports whether a test's name, such as Test03_EchoesEveryMessage,
 // and a heading, "3. Echo every message", have the same words. The name's verb
 // has an s more.
@@ -229,29 +227,6 @@ func saysTheSame(test, heading string) bool {
 }
 
 var letters = regexp.MustCompile(`[^\pL\d]`)
-
-// imperative makes the heading of a test's name: "Echo every message" of
-// "Test03_EchoesEveryMessage".
-func imperative(test string) string {
-	parts := nameParts.FindAllString(test[len("Test03_"):], -1)
-	verb := 0
-	if parts[0] == "Still" {
-		verb = 1
-	}
-	parts[verb] = strings.TrimSuffix(parts[verb], "s")
-	if slices.Contains([]string{"Echoe", "Goe"}, parts[verb]) {
-		parts[verb] = strings.TrimSuffix(parts[verb], "e")
-	}
-	for i := range parts {
-		if i > 0 && (len(parts[i]) > 1 || parts[i] == "A") {
-			parts[i] = strings.ToLower(parts[i])
-		}
-	}
-	if last := len(parts) - 1; len(parts[last]) == 1 {
-		parts[last] = strings.ToLower(parts[last])
-	}
-	return strings.Join(parts, " ")
-}
 
 // A code block that names a file is a piece of that file.
 func TestChapters_Files(t *testing.T) {

@@ -32,7 +32,7 @@ import (
 // puts it back there.
 const (
 	bankFolder  = "docs/mistakes"
-	rewriteBank = "go test ./internal/course -run Mistakes -update -timeout 60m"
+	remakePages = "go test ./internal/course -run MistakesPages -update"
 	maxPage     = 100 << 10 // bytes; a phone opens such a page at once
 )
 
@@ -91,6 +91,9 @@ type linkTo struct {
 	Chapter string // "1-server.md"
 	Anchor  string // "3-echo-every-message"
 }
+
+// headingAnchor is the anchor of the exercise's heading on its page of mistakes.
+func (l linkTo) headingAnchor() string { return anchor(l.Number + " " + l.Name) }
 
 // A bankEntry is a mistake as the templates see it.
 type bankEntry struct {
@@ -183,13 +186,13 @@ func TestMistakesPages(t *testing.T) {
 	for name, should := range made {
 		t.Run(path.Base(name), func(t *testing.T) {
 			is, err := os.ReadFile(filepath.Join(root, name))
-			require.NoErrorf(t, err, "to write it: %s", rewriteBank)
-			a, b := strings.Split(string(is), "\n"), strings.Split(should, "\n")
-			for i := range max(len(a), len(b)) {
-				require.Truef(t, i < len(a) && i < len(b) && a[i] == b[i],
-					"%s:%d isn't what the bank makes. To write it: %s", name, i+1, rewriteBank)
+			require.NoErrorf(t, err, "to write it: %s", remakePages)
+			if line := firstDifference(string(is), should); line > 0 {
+				t.Errorf("%s:%d isn't what the bank makes. To make the pages again: %s", name, line, remakePages)
 			}
-			require.Lessf(t, len(should), maxPage, "%s is too large: cut it in two in bankPages", name)
+			if len(should) >= maxPage {
+				t.Errorf("%s has %d bytes: cut it in two in bankPages", name, len(should))
+			}
 		})
 	}
 	for _, s := range steps {
@@ -209,6 +212,20 @@ func TestMistakesPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// firstDifference returns the number of the first line that differs, or 0.
+func firstDifference(a, b string) int {
+	if a == b {
+		return 0
+	}
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(as), len(bs)) {
+		if as[i] != bs[i] {
+			return i + 1
+		}
+	}
+	return min(len(as), len(bs)) + 1
 }
 
 // A mistake has a title and symptoms that the index knows.
@@ -260,7 +277,7 @@ func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]s
 				require.Falsef(t, taken[e.test+s.name], "%s of %s has two pages in bankPages", e.test, s.name)
 				taken[e.test+s.name] = true
 				link := linkOf(i, e, names)
-				section := bankSection{Exercise: link, Anchor: anchor(link.Number + " " + link.Name)}
+				section := bankSection{Exercise: link, Anchor: link.headingAnchor()}
 				for _, m := range bank {
 					if caught := m.caughtBy(s); len(caught) > 0 && caught[0].test == e.test {
 						entry := m.entry(said[m.id()])
@@ -386,16 +403,44 @@ const (
 )
 
 var (
-	listed       = regexp.MustCompile(`(?s)` + listBegins + `.*?` + listEnds + `\n?`)
+	listed       = regexp.MustCompile(`(?s)` + listBegins + `.*?` + listEnds)
 	sectionBegin = regexp.MustCompile(`(?m)^### (\d+\. .+)\n`)
 	sectionEnd   = regexp.MustCompile(`(?m)^##+ `)
 )
 
-// listInChapter returns the chapter with the list of its mistakes in each
-// exercise's section: behind the hints, which are the last that's folded there.
+// A chapterList is what pages/chapter.md makes an exercise's list of.
+type chapterList struct {
+	Entries []*bankEntry
+	Where   string // "mistakes/server.md#12-echo-a-message"; "" means link each entry
+}
+
+// listInChapter returns the chapter with a list of mistakes in each exercise's
+// section. Where that makes the chapter too large, the lists are links to lists.
 func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	t.Helper()
 	source := listed.ReplaceAllString(read(t, filepath.Join(root, chapter)), "")
+	var long string
+	for _, isShort := range []bool{false, true} {
+		long = insertLists(source, func(anchor string) string {
+			entries, where := listOf(path.Base(chapter), anchor, entries)
+			if entries == nil {
+				return ""
+			}
+			if !isShort {
+				where = ""
+			}
+			return listBegins + execute(t, "chapter.md", nil, chapterList{entries, where}) + listEnds
+		})
+		if len(long) < maxPage {
+			break
+		}
+	}
+	return long
+}
+
+// insertLists inserts a list into each numbered section of a chapter, behind the
+// hints: the last that's folded there.
+func insertLists(source string, list func(anchor string) string) string {
 	var out strings.Builder
 	for {
 		begin := sectionBegin.FindStringSubmatchIndex(source)
@@ -409,39 +454,37 @@ func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 		if end := sectionEnd.FindStringIndex(source); end != nil {
 			section = source[:end[0]]
 		}
+		source = source[len(section):]
 		const hintEnds = "</details>\n"
 		if hints := strings.LastIndex(section, hintEnds); hints >= 0 {
-			list := listOf(path.Base(chapter), anchor(heading), entries)
-			out.WriteString(section[:hints+len(hintEnds)])
-			if list != nil {
-				out.WriteString(listBegins + execute(t, "chapter.md", nil, list) + listEnds)
-			}
-			out.WriteString(section[hints+len(hintEnds):])
-		} else {
-			out.WriteString(section)
+			hints += len(hintEnds)
+			section = section[:hints] + list(anchor(heading)) + section[hints:]
 		}
-		source = source[len(section):]
+		out.WriteString(section)
 	}
 }
 
-// listOf returns the mistakes of an exercise: those that no exercise before it
-// catches, and if there are none, all that it catches.
-func listOf(chapter, anchor string, entries []*bankEntry) []*bankEntry {
-	var first, all []*bankEntry
+// listOf returns the mistakes of an exercise, and the place that has them: those
+// that no exercise before it catches. If there are none, it returns all that the
+// exercise catches, from more than one place.
+func listOf(chapter, anchor string, entries []*bankEntry) (list []*bankEntry, where string) {
+	var all []*bankEntry
 	for _, entry := range entries {
 		for i, e := range entry.Caught {
-			if e.Chapter == chapter && e.Anchor == anchor {
-				all = append(all, entry)
-				if i == 0 {
-					first = append(first, entry)
-				}
+			if e.Chapter != chapter || e.Anchor != anchor {
+				continue
+			}
+			all = append(all, entry)
+			if i == 0 {
+				list = append(list, entry)
+				where = "mistakes/" + entry.Page.File + "#" + e.headingAnchor()
 			}
 		}
 	}
-	if first == nil {
-		return all
+	if list == nil {
+		return all, ""
 	}
-	return first
+	return list, where
 }
 
 // caughtBy returns the exercises of the step that catch the mistake.
@@ -503,6 +546,7 @@ func (c change) diff() string {
 			return ""
 		}
 	}
+	wrong, right = dedent(wrong, right)
 	unified, err := udiff.ToUnified("", "", wrong, udiff.Lines(wrong, right), 3)
 	if err != nil {
 		panic(err) // can't happen: the edits are those of wrong
@@ -520,24 +564,47 @@ func (c change) diff() string {
 	return out.String()
 }
 
+// dedent takes off the tabs that all lines of both texts begin with.
+func dedent(a, b string) (string, string) {
+	for strings.Contains(a+b, "\t") && !unindented.MatchString(a+b) {
+		a, b = firstTab.ReplaceAllString(a, ""), firstTab.ReplaceAllString(b, "")
+	}
+	return a, b
+}
+
+var (
+	firstTab   = regexp.MustCompile(`(?m)^\t`)
+	unindented = regexp.MustCompile(`(?m)^[^\t\n]`)
+)
+
 // hiddenFunc matches the beginning of the solution's function that a mistake
 // moves out of the way.
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
-// begins returns the first sentence of what an exercise said, or its beginning.
+// maxBegins is how long a line of the index may be, in runes, without its link.
+const maxBegins = 100
+
+// begins returns the first sentence of what an exercise said. If it's too long,
+// it does without the scenario's name, and then ends early.
 func begins(said string) string {
 	paragraph, _, _ := strings.Cut(said, "\n\n")
 	text := words(paragraph)
 	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
 		text = sentence + "."
 	}
-	const most = 100 // runes
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most])
+	if scenario := scenarioName.FindString(said); len([]rune(text)) > maxBegins {
+		text = strings.TrimPrefix(text, words(scenario)+" ")
+	}
+	if runes := []rune(text); len(runes) > maxBegins {
+		text = string(runes[:maxBegins])
 		text = text[:strings.LastIndex(text, " ")] + " …"
 	}
-	return strings.TrimSpace(text)
+	return text
 }
+
+// scenarioName matches the name of a scenario, which begins a failure and has
+// lines of its own.
+var scenarioName = regexp.MustCompile(`^([^\n]*[^\n:]\n){0,2}[^\n]*:\n`)
 
 // subjects are the first words of the files' names.
 var subjects = map[string]string{"frame": "the frame package", "readbuffer": "the read loop"}
