@@ -17,10 +17,15 @@ type lineWriter struct {
 	w          io.Writer
 	holdsCrash bool
 
-	mu   sync.Mutex
-	rest strings.Builder // a line without its end
-	held strings.Builder
+	mu     sync.Mutex
+	rest   strings.Builder // a line without its end
+	held   strings.Builder
+	passed int // bytes
 }
+
+// maxPassed is how much output of a process is passed on, in bytes: far more
+// than all tests of a step print.
+const maxPassed = 16 << 20
 
 func (l *lineWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
@@ -41,7 +46,8 @@ func (l *lineWriter) pass() {
 	case l.held.Len() > maxHeld:
 	case l.held.Len() > 0, l.holdsCrash && beginsCrash(line):
 		l.held.WriteString(line)
-	default:
+	case l.passed < maxPassed:
+		l.passed += len(line)
 		io.WriteString(l.w, line)
 	}
 }

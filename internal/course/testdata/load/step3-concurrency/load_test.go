@@ -1,4 +1,4 @@
-package main
+package echo_test
 
 import (
 	"context"
