@@ -50,7 +50,7 @@ func (m mistake) entry(said string) *bankEntry {
 		OnlyDeletes: true,
 	}
 	if entry.symptoms == nil {
-		entry.symptoms = []string{"wrong-output"}
+		entry.symptoms = []string{anyOutput}
 	}
 	for _, c := range m.changes {
 		text := c.diff()
@@ -119,7 +119,7 @@ var (
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
 // maxBegins is how long a line of the index may be, in runes, without its link.
-const maxBegins = 100
+const maxBegins = 90
 
 // begins returns the first sentence of what an exercise said. If it's too long,
 // it does without the scenario's name, and then ends early.

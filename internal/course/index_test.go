@@ -33,9 +33,11 @@ type sight struct {
 	Entries []*bankEntry
 }
 
-func (x bankIndex) make(t *testing.T) string {
+// make returns the index, and the page of words that people search for.
+func (x bankIndex) make(t *testing.T) (index, wordsPage string) {
+	t.Helper()
 	listed := map[string]bool{}
-	out := execute(t, "README.md", template.FuncMap{
+	functions := template.FuncMap{
 		"count": func() int { return len(x.entries) },
 		"pages": func() []bankPage { return bankPages },
 		"title": func(id string) string { return x.byID(t, id).Title },
@@ -44,14 +46,18 @@ func (x bankIndex) make(t *testing.T) string {
 			listed[symptom] = true
 			return execute(t, "symptom.md", nil, x.with(symptom))
 		},
-	}, nil)
+	}
+	index = execute(t, "README.md", functions, nil)
 	for _, entry := range x.entries {
 		for _, symptom := range entry.symptoms {
-			require.Truef(t, listed[symptom], "mistakes/%s.txt: pages/README.md has no symptom %q", entry.ID, symptom)
+			require.Truef(t, listed[symptom], "mistakes/%s.txt: pages/README.md.tmpl has no symptom %q", entry.ID, symptom)
 		}
 	}
-	return out
+	return index, execute(t, "words.md", functions, nil)
 }
+
+// anyOutput is the symptom of what the others don't cover.
+const anyOutput = "wrong-output"
 
 // with returns the mistakes with the symptom, by their pages.
 func (x bankIndex) with(symptom string) []symptomGroup {
@@ -60,11 +66,15 @@ func (x bankIndex) with(symptom string) []symptomGroup {
 		if !slices.Contains(entry.symptoms, symptom) {
 			continue
 		}
+		isTypical := entry.symptoms[0] == symptom
+		if !isTypical && symptom == anyOutput {
+			continue // the typical one says more
+		}
 		if last := len(groups) - 1; last < 0 || groups[last].Page.File != entry.Page.File {
 			groups = append(groups, symptomGroup{Page: entry.Page})
 		}
 		group := &groups[len(groups)-1]
-		if entry.symptoms[0] != symptom {
+		if !isTypical {
 			group.Also = append(group.Also, entry)
 			continue
 		}
@@ -83,6 +93,6 @@ func (x bankIndex) with(symptom string) []symptomGroup {
 func (x bankIndex) byID(t *testing.T, id string) *bankEntry {
 	t.Helper()
 	i := slices.IndexFunc(x.entries, func(e *bankEntry) bool { return e.ID == id })
-	require.GreaterOrEqualf(t, i, 0, "pages/README.md names %s, which the bank doesn't have", id)
+	require.GreaterOrEqualf(t, i, 0, "pages/README.md.tmpl or words.md.tmpl names %s, which the bank doesn't have", id)
 	return x.entries[i]
 }
