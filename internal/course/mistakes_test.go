@@ -158,6 +158,7 @@ func TestMistakes(t *testing.T) {
 	}
 	if *update {
 		outputs := readBankOutputs(t)
+		makeBankPages(t, steps, bank, outputs.said) // fails now if it must
 		show = outputs.set
 		t.Cleanup(func() { // when all of them have run
 			writeBankPages(t, makeBankPages(t, steps, bank, outputs.said))

@@ -1,0 +1,186 @@
+package course
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+)
+
+// A bankEntry is a mistake as the templates see it.
+type bankEntry struct {
+	ID, Title   string
+	Belief, Why string // as Markdown
+	Diffs       []fileDiff
+	OnlyDeletes bool   // the diffs have no right line
+	Said        string // what the first exercise that catches it says, or ""
+	Begins      string // how that begins, as Markdown, or ""
+	Caught      []linkTo
+	Page        bankPage
+	symptoms    []string
+}
+
+// A fileDiff has the wrong and the right lines of one file.
+type fileDiff struct{ File, Text string }
+
+// caughtBy returns the exercises of the step that catch the mistake.
+func (m mistake) caughtBy(s step) []exercise {
+	if m.step != s.name {
+		return nil
+	}
+	var caught []exercise
+	for _, e := range s.exercises {
+		if m.red[e.test] != nil {
+			caught = append(caught, e)
+		}
+	}
+	return caught
+}
+
+func (m mistake) entry(said string) *bankEntry {
+	entry := &bankEntry{
+		ID:          m.id(),
+		Title:       m.titleOrName(),
+		Belief:      strings.ReplaceAll(asIs(m.belief), "\n", "\n> "),
+		Why:         asIs(m.why),
+		Said:        said,
+		Begins:      asIs(begins(said)),
+		symptoms:    m.symptoms,
+		OnlyDeletes: true,
+	}
+	if entry.symptoms == nil {
+		entry.symptoms = []string{anyOutput}
+	}
+	for _, c := range m.changes {
+		text := c.diff()
+		if text == "" {
+			continue
+		}
+		if strings.Contains("\n"+text, "\n+") {
+			entry.OnlyDeletes = false
+		}
+		last := len(entry.Diffs) - 1
+		if last >= 0 && entry.Diffs[last].File == c.file {
+			entry.Diffs[last].Text += hunkBegins + text
+			continue
+		}
+		entry.Diffs = append(entry.Diffs, fileDiff{c.file, text})
+	}
+	return entry
+}
+
+// hunkBegins stands where a diff leaves lines out.
+const hunkBegins = "@@ … @@\n"
+
+// diff returns the lines that people write, with a minus, and those to write
+// instead, with a plus.
+func (c change) diff() string {
+	wrong, right := hiddenFunc.ReplaceAllString(c.wrong, ""), strings.TrimRight(c.right, "\n")+"\n"
+	if c.show != nil {
+		right = *c.show
+		if right == "" {
+			return ""
+		}
+	}
+	wrong, right = dedent(wrong, right)
+	unified, err := udiff.ToUnified("", "", wrong, udiff.Lines(wrong, right), 3)
+	if err != nil {
+		panic(err) // can't happen: the edits are those of wrong
+	}
+	var out strings.Builder
+	for i, line := range slices.Collect(strings.Lines(unified)) {
+		switch {
+		case i < 3: // ---, +++ and the first @@
+		case strings.HasPrefix(line, "@@ "):
+			out.WriteString(hunkBegins)
+		default:
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// dedent takes off the tabs that all lines of both texts begin with.
+func dedent(a, b string) (string, string) {
+	for strings.Contains(a+b, "\t") && !unindented.MatchString(a+b) {
+		a, b = firstTab.ReplaceAllString(a, ""), firstTab.ReplaceAllString(b, "")
+	}
+	return a, b
+}
+
+var (
+	firstTab   = regexp.MustCompile(`(?m)^\t`)
+	unindented = regexp.MustCompile(`(?m)^[^\t\n]`)
+)
+
+// hiddenFunc matches the beginning of the solution's function that a mistake
+// moves out of the way.
+var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
+
+// maxBegins is how long a line of the index may be, in runes, without its link.
+const maxBegins = 90
+
+// begins returns the first sentence of what an exercise said. If it's too long,
+// it does without the scenario's name, and then ends early.
+func begins(said string) string {
+	paragraph, _, _ := strings.Cut(said, "\n\n")
+	text := words(paragraph)
+	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
+		text = sentence + "."
+	}
+	if scenario := scenarioName.FindString(said); len([]rune(text)) > maxBegins {
+		text = strings.TrimPrefix(text, words(scenario)+" ")
+	}
+	if runes := []rune(text); len(runes) > maxBegins {
+		text = string(runes[:maxBegins])
+		text = text[:strings.LastIndex(text, " ")] + " …"
+	}
+	return text
+}
+
+// scenarioName matches the name of a scenario, which begins a failure and has
+// lines of its own.
+var scenarioName = regexp.MustCompile(`^([^\n]*[^\n:]\n){0,2}[^\n]*:\n`)
+
+// subjects are the first words of the files' names.
+var subjects = map[string]string{"frame": "the frame package", "readbuffer": "the read loop"}
+
+// titleOrName returns the title, or a sentence made of the file's name: "The
+// server never closes" of "server-never-closes.txt".
+func (m mistake) titleOrName() string {
+	if m.title != "" {
+		return m.title
+	}
+	subject, rest, _ := strings.Cut(m.id(), "-")
+	if long, isKnown := subjects[subject]; isKnown {
+		subject = long
+	} else {
+		subject = "the " + subject
+	}
+	return "T" + (subject + " " + strings.ReplaceAll(rest, "-", " "))[1:]
+}
+
+var markdown = regexp.MustCompile("[*_<>[`#|~\\]]")
+
+// asIs writes plain text as Markdown that shows it so.
+func asIs(text string) string { return markdown.ReplaceAllString(text, `\$0`) }
+
+var failure = regexp.MustCompile(`(?m)^    (    |\w+_test\.go:\d+: )\S`)
+
+// message returns what an exercise said when it failed, without go test's own
+// words and without the last lines, which say where to read on.
+func message(e exercise, r result) string {
+	said, _, _ := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
+	if start := failure.FindStringIndex(said); start != nil {
+		said = said[start[1]-1:]
+	}
+	var out strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(said) + "\n") {
+		for range 8 {
+			line = strings.TrimPrefix(line, " ")
+		}
+		out.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return out.String()
+}

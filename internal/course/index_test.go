@@ -1,0 +1,98 @@
+package course
+
+import (
+	"slices"
+	"testing"
+	"text/template"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A bankIndex makes the index by symptom.
+type bankIndex struct{ entries []*bankEntry }
+
+func (x *bankIndex) add(p bankPage) {
+	for _, section := range p.Sections {
+		for _, entry := range section.Entries {
+			entry.Page = p
+			x.entries = append(x.entries, entry)
+		}
+	}
+}
+
+// A symptomGroup has the mistakes of one page that show one symptom, and of
+// these together the ones whose failures begin with the same words.
+type symptomGroup struct {
+	Page   bankPage
+	Sights []sight
+	Also   []*bankEntry // those for which another symptom is more typical
+}
+
+type sight struct {
+	Begins  string
+	Entries []*bankEntry
+}
+
+// make returns the index, and the page of words that people search for.
+func (x bankIndex) make(t *testing.T) (index, wordsPage string) {
+	t.Helper()
+	listed := map[string]bool{}
+	functions := template.FuncMap{
+		"count": func() int { return len(x.entries) },
+		"pages": func() []bankPage { return bankPages },
+		"title": func(id string) string { return x.byID(t, id).Title },
+		"at":    func(id string) string { return x.byID(t, id).Page.File + "#" + id },
+		"mistakes": func(symptom string) string {
+			listed[symptom] = true
+			return execute(t, "symptom.md", nil, x.with(symptom))
+		},
+	}
+	index = execute(t, "README.md", functions, nil)
+	for _, entry := range x.entries {
+		for _, symptom := range entry.symptoms {
+			require.Truef(t, listed[symptom], "mistakes/%s.txt: pages/README.md.tmpl has no symptom %q", entry.ID, symptom)
+		}
+	}
+	return index, execute(t, "words.md", functions, nil)
+}
+
+// anyOutput is the symptom of what the others don't cover.
+const anyOutput = "wrong-output"
+
+// with returns the mistakes with the symptom, by their pages.
+func (x bankIndex) with(symptom string) []symptomGroup {
+	var groups []symptomGroup
+	for _, entry := range x.entries {
+		if !slices.Contains(entry.symptoms, symptom) {
+			continue
+		}
+		isTypical := entry.symptoms[0] == symptom
+		if !isTypical && symptom == anyOutput {
+			continue // the typical one says more
+		}
+		if last := len(groups) - 1; last < 0 || groups[last].Page.File != entry.Page.File {
+			groups = append(groups, symptomGroup{Page: entry.Page})
+		}
+		group := &groups[len(groups)-1]
+		if !isTypical {
+			group.Also = append(group.Also, entry)
+			continue
+		}
+		same := slices.IndexFunc(group.Sights, func(s sight) bool {
+			return s.Begins != "" && s.Begins == entry.Begins
+		})
+		if same < 0 {
+			same = len(group.Sights)
+			group.Sights = append(group.Sights, sight{Begins: entry.Begins})
+		}
+		group.Sights[same].Entries = append(group.Sights[same].Entries, entry)
+	}
+	return groups
+}
+
+func (x bankIndex) byID(t *testing.T, id string) *bankEntry {
+	t.Helper()
+	i := slices.IndexFunc(x.entries, func(e *bankEntry) bool { return e.ID == id })
+	require.GreaterOrEqualf(t, i, 0, "pages/README.md.tmpl or words.md.tmpl names %s, which the bank doesn't have", id)
+	return x.entries[i]
+}
