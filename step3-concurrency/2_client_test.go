@@ -32,9 +32,9 @@ func shown(screen *wire.Screen) string {
 func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives", "client.go")
 	wire.Test(e, "a server that speaks first", welcomeIsPrinted)
-	wire.Test(e, "lines with blanks, signs and bytes of every kind", linesAreSentUnchanged)
 	wire.Test(e, "two lines before any answer", linesAreSentUnanswered)
-	wire.Test(e, "an answer in two pieces", bothPiecesArePrinted)
+	wire.Test(e, "lines with blanks, signs and bytes of every kind", linesAreSentUnchanged)
+	wire.Test(e, "an answer in three pieces", allPiecesArePrinted)
 	wire.Test(e, "answers with bytes of every kind", answersArePrintedUnchanged)
 	for _, size := range []int{511, 512, 513, 600, 1024, 4096, 5000} {
 		wire.Test(e, fmt.Sprintf("an answer of %d bytes in one piece", size), func(t *wire.T) {
@@ -64,6 +64,19 @@ func welcomeIsPrinted(t *wire.T) {
 		wire.Show(screen.Text()))
 }
 
+func linesAreSentUnanswered(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("one\ntwo\n")
+
+	sent := server.Receive()
+	require.Equalf(t, "onetwo", sent, `
+		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
+
+		Each line is sent as soon as it's typed, whether the one before was answered or not,
+		and whatever else one Read of the keyboard returned with it.`, wire.Show(sent), running)
+}
+
 func linesAreSentUnchanged(t *wire.T) {
 	keyboard, _, server, running := runClient(t)
 	for _, line := range []struct{ typed, message string }{
@@ -86,34 +99,22 @@ func linesAreSentUnchanged(t *wire.T) {
 	}
 }
 
-func linesAreSentUnanswered(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
-
-	keyboard.Type("one\ntwo\n")
-
-	sent := server.Receive()
-	require.Equalf(t, "onetwo", sent, `
-		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
-
-		Each line is sent as soon as it's typed, whether the one before was answered or not,
-		and whatever else one Read of the keyboard returned with it.`, wire.Show(sent), running)
-}
-
-func bothPiecesArePrinted(t *wire.T) {
+func allPiecesArePrinted(t *wire.T) {
 	keyboard, screen, server, _ := runClient(t)
 	keyboard.Type("hello\n")
 	server.Receive()
 
-	server.Send("hel")
-	t.Wait()
-	server.Send("lo, you")
+	for _, piece := range []string{"hel", "lo,", "you"} {
+		server.Send(piece)
+		t.Wait()
+	}
 
-	require.Truef(t, screen.Shows("lo, you"), `
-		The answer came in two pieces, "hel" and "lo, you". The screen shows %s.
+	require.Equalf(t, "hello,you", shown(screen), `
+		The answer came as "hel", "lo," and "you". The screen shows %s.
 
 		A Read returns what has arrived, which may be a part of the answer. A client that
-		reads once per line shows the rest after the next line, and is one behind from then
-		on.`, wire.Show(screen.Text()))
+		reads once per line shows the rest after the next line, and is behind from then on.`,
+		wire.Show(screen.Text()))
 }
 
 func answersArePrintedUnchanged(t *wire.T) {
@@ -229,16 +230,20 @@ func lateAnswersArePrinted(t *wire.T) {
 	keyboard.Type("one\ntwo\n")
 	keyboard.End()
 	server.Receive()
-	server.Ended()
+	require.Truef(t, server.Ended(), `
+		The input ended, and the client didn't end its half of the connection. Run: %s.
 
-	server.Send("1")
+		After the last newline, ReadString returns "" and io.EOF: nothing more will be typed.`,
+		running)
+
+	server.Send("first")
 	time.Sleep(time.Minute)
-	server.Send("2")
+	server.Send("second")
 	server.Close()
 
-	require.Equalf(t, "12", shown(screen), `
-		The server answered "1", and "2" a minute later, then closed. The screen shows %s.
-		Run: %s.
+	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
+		The server answered "first", and "second" a minute later, then closed. The screen
+		shows %s. Run: %s.
 
 		How long the server takes, the client can't know. The server's end of the connection
 		is the sign to wait for.`, wire.Show(screen.Text()), running)
@@ -247,7 +252,7 @@ func lateAnswersArePrinted(t *wire.T) {
 
 		That's a good end: the client had promised to send no more. Run must return nil.`,
 		running)
-	require.Truef(t, server.Closed(), `
+	require.True(t, server.Closed(), `
 		Run has returned, and its connection is still open.
 
 		Run owns the connection and must close it.`)
@@ -377,16 +382,16 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 
 	goAway(server)
 
-	require.Truef(t, running.Returned(), `
+	require.True(t, running.Returned(), `
 		Nothing was typed after that, and Run didn't return.
 
 		Run waits for the keyboard and would notice with the next line. It must read from the
 		connection meanwhile, and return as soon as one of the two ends.`)
-	require.Errorf(t, running.Err(), `
+	require.Error(t, running.Err(), `
 		The client wanted to go on, and Run returned nil.
 
 		Its caller takes nil for a good end.`)
-	require.Truef(t, server.Closed(), `
+	require.True(t, server.Closed(), `
 		Run returned an error, and the client's end of the connection is still open.
 
 		Run owns the connection and must close it however it returns.`)
@@ -432,7 +437,7 @@ func qQuits(t *wire.T, line string) {
 
 		q means now: Run doesn't wait for answers.`)
 	require.NoErrorf(t, running.Err(), `
-		Run returned: %s.
+		Run: %s.
 
 		Quitting is a good end, for which Run returns nil.`, running)
 	require.True(t, server.Closed(), `
@@ -440,6 +445,13 @@ func qQuits(t *wire.T, line string) {
 
 		Run owns the connection and must close it. Otherwise the server can't know that the
 		client has gone.`)
+	keyboard.End()
+	require.Zerof(t, t.Goroutines(), `
+		Run has returned and its input has ended, but a goroutine that it started is still
+		there: %s.
+
+		It will never end: a goroutine leak. What it waits for, a value or a receiver for
+		one, can't come any more.`, lesson.ReasonToWait())
 }
 
 func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
