@@ -1,6 +1,8 @@
-package main
+package echo_test
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -8,175 +10,473 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
+	echo "example.com/tcp-steps/step3-concurrency"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { program.Main(m, main) }
-
-// start has run talk to a server, which is the test, with a keyboard and a screen.
-func start(t *wire.T) (keyboard *wire.Keyboard, screen *wire.Screen, server *wire.Peer, running *wire.Task) {
+// runClient calls Run with a keyboard, a screen, and a connection whose other
+// end, the server, is the test.
+func runClient(t *wire.T) (*wire.Keyboard, *wire.Screen, *wire.Peer, *wire.Task) {
 	server, conn := t.Server()
-	keyboard, screen = t.Keyboard(), t.Screen()
-	return keyboard, screen, server, t.Call(func() error { return run(conn, keyboard, screen) })
+	keyboard, screen := t.Keyboard(), t.Screen()
+	running := t.Call(func() error { return echo.Run(conn, keyboard, screen) })
+	return keyboard, screen, server, running
+}
+
+// shown returns what the screen shows, without line ends: where a line ends on
+// the screen is for the client to choose.
+func shown(screen *wire.Screen) string {
+	return strings.NewReplacer("\n", "", "\r", "").Replace(screen.Text())
 }
 
 func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives")
-	wire.Test(e, func(t *wire.T) {
-		keyboard, screen, server, running := start(t)
-
-		server.Send("welcome")
-		require.Truef(t, screen.Shows("welcome"), "the server has said something before anything was typed, and it is not on the screen; as for run, %s. Either "+
-			"nobody reads from the connection while the client waits for the keyboard, or what was read is kept back, until a line, a buffer or the connection is complete, or it was printed to os.Stdout and not to out: then it "+
-			"stands below, as what the program printed", running)
-
-		keyboard.Type(" hello\t\r\n")
-		message := server.Receive()
-		require.Equalf(t, " hello\t", message, "%q was typed, and %s was sent; as for run, %s. A line is sent without its ending, and with all its blanks", " hello\t\r\n", wire.Show(message), running)
-		server.Send("hel")
-		t.Wait()
-		server.Send("lo, you")
-		require.True(t, screen.Shows("lo, you"), "an answer came in two parts, and the second one is not on the screen: the client waits for the keyboard, and shows it with the answer to the "+
-			"next line, which from then on is always one behind")
-
-		keyboard.Type("one\ntwo\n")
-		messages := server.Receive()
-		require.Equalf(t, "onetwo", messages, "two lines were typed, nothing was answered yet, and %s was sent: a line is sent when it is typed", wire.Show(messages))
-		server.Send("1", "2")
-		long := strings.Repeat("0123456789", 60)
-		server.Send(long)
-		require.Truef(t, t.Until(func() bool { return strings.Contains(withoutLineEnds(screen.Text()), long) }), "an answer of %d bytes came, and not all of it is on the screen: what "+
-			"does not fit into the buffer stays in the connection, for the next Read", len(long))
-		require.Equal(t, "welcomehello, you12"+long, withoutLineEnds(screen.Text()), "the screen shows something that the server has not sent, or shows it twice: what Read "+
-			"has filled are the first n bytes of the buffer, and behind them is what was there before")
-	})
+	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives", "client.go")
+	wire.Test(e, "a server that speaks first", welcomeIsPrinted)
+	wire.Test(e, "two lines before any answer", linesAreSentUnanswered)
+	wire.Test(e, "lines with blanks, signs and bytes of every kind", linesAreSentUnchanged)
+	wire.Test(e, "an answer in three pieces", allPiecesArePrinted)
+	wire.Test(e, "answers with bytes of every kind", answersArePrintedUnchanged)
+	for _, size := range []int{511, 512, 513, 600, 1024, 4096, 5000} {
+		wire.Test(e, fmt.Sprintf("an answer of %d bytes in one piece", size), func(t *wire.T) {
+			longAnswerIsPrinted(t, size)
+		})
+	}
 	e.AgainUnderRace()
 }
 
-// withoutLineEnds returns what was printed in one line: where a line ends is for the client to say.
-func withoutLineEnds(text string) string {
-	return strings.NewReplacer("\n", "", "\r", "").Replace(text)
+func welcomeIsPrinted(t *wire.T) {
+	_, screen, server, running := runClient(t)
+
+	server.Send("welcome")
+
+	require.Truef(t, screen.Shows("welcome"), `
+		The server sent "welcome" before anything was typed, and the screen doesn't show it.
+		Run: %s.
+
+		Either Run didn't read it while it waited for the keyboard (the picture then says "7
+		bytes unread"), or Run read it and kept it back, for the end of a line, of a buffer or
+		of the connection. If Run printed it to os.Stdout, not to out, it stands below.`, running)
+	require.Equalf(t, "welcome", shown(screen), `
+		The server sent "welcome", and the screen shows %s.
+
+		Print the n bytes that Read has put into the buffer and nothing else: the bytes after
+		them weren't sent, and words of your own can't be told from the server's.`,
+		wire.Show(screen.Text()))
+}
+
+func linesAreSentUnanswered(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("one\ntwo\n")
+
+	sent := server.Receive()
+	require.Equalf(t, "onetwo", sent, `
+		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
+
+		Each line is sent as soon as it's typed, whether the one before was answered or not,
+		and whatever else one Read of the keyboard returned with it.`, wire.Show(sent), running)
+}
+
+func linesAreSentUnchanged(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+	for _, line := range []struct{ typed, message string }{
+		{"hello\n", "hello"},
+		{" hello\t\r\n", " hello\t"},
+		{"   \n", "   "},
+		{"100%d\n", "100%d"},
+		{"a\x00b\x00\n", "a\x00b\x00"},
+		{"你好\n", "你好"},
+		{"\xff\xfe\x80\n", "\xff\xfe\x80"},
+	} {
+		keyboard.Type(line.typed)
+
+		sent := server.Receive()
+		require.Equalf(t, line.message, sent, `
+			%s was typed, and %s was sent. Run: %s.
+
+			A line is sent as soon as it's typed, without its ending (\n or \r\n), and
+			otherwise byte for byte.`, wire.Show(line.typed), wire.Show(sent), running)
+	}
+}
+
+func allPiecesArePrinted(t *wire.T) {
+	keyboard, screen, server, _ := runClient(t)
+	keyboard.Type("hello\n")
+	server.Receive()
+
+	for _, piece := range []string{"hel", "lo,", "you"} {
+		server.Send(piece)
+		t.Wait()
+	}
+
+	require.Equalf(t, "hello,you", shown(screen), `
+		The answer came as "hel", "lo," and "you". The screen shows %s.
+
+		A Read returns what has arrived, which may be a part of the answer. A client that
+		reads once per line shows the rest after the next line, and is behind from then on.`,
+		wire.Show(screen.Text()))
+}
+
+func answersArePrintedUnchanged(t *wire.T) {
+	_, screen, server, running := runClient(t)
+	for _, pieces := range [][]string{
+		{" both ends \t"},
+		{"100%d"},
+		{"a\x00b\x00"},
+		{"\xe4\xbd", "\xa0\xe5", "\xa5\xbd"}, // 你好, each character cut in two
+		{"\xff\xfe\x80"},
+	} {
+		before, answer := shown(screen), strings.Join(pieces, "")
+
+		server.Send(pieces...)
+
+		t.Until(func() bool { return shown(screen) == before+answer })
+		printed := strings.TrimPrefix(shown(screen), before)
+		require.Equalf(t, answer, printed, `
+			The server sent %s, in pieces of the lengths %v, and %s was printed. Run: %s.
+
+			Print what arrives byte for byte: it isn't a format, and a piece may begin or end
+			within a character.`,
+			wire.Show(answer), lengths(pieces), wire.Show(printed), running)
+	}
+}
+
+func lengths(pieces []string) (all []int) {
+	for _, piece := range pieces {
+		all = append(all, len(piece))
+	}
+	return all
+}
+
+func longAnswerIsPrinted(t *wire.T, size int) {
+	_, screen, server, _ := runClient(t)
+	answer := strings.Repeat("0123456789", 500)[:size]
+
+	server.Send(answer)
+
+	t.Until(func() bool { return shown(screen) == answer })
+	printed := shown(screen)
+	require.Equalf(t, answer, printed, `
+		The screen shows %d bytes: %s.
+
+		A Read returns at most what fits into its buffer, and the next Read returns the rest.
+		A bufio.Reader that's made anew for each Read loses its rest.`,
+		len(printed), wire.Show(printed))
 }
 
 func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#14-continue-after-an-empty-line")
-	wire.Test(e, func(t *wire.T) {
-		keyboard, screen, server, running := start(t)
+	e := lesson.Start(t, "docs/3-concurrency.md#14-continue-after-an-empty-line", "client.go")
+	wire.Test(e, "two empty lines, then a word", func(t *wire.T) {
+		keyboard, screen, server, running := runClient(t)
 
 		keyboard.Type("\n")
 		keyboard.Type("\r\n")
 		keyboard.Type("hello\n")
-		message := server.Receive()
+		sent := server.Receive()
 
-		require.False(t, message == "" && server.Ended(), "two empty lines were typed, and the client has sent the end of its half of the connection: an empty line is not the end of the input")
-		require.Equalf(t, "hello", message, "two empty lines were typed, then %q, and %s was sent; as for run, %s. An empty line is no byte on the wire, so there is "+
-			"no answer to wait for", "hello", wire.Show(message), running)
+		require.Falsef(t, sent == "" && server.Ended(), `
+			Nothing was sent, and the client ended its half of the connection. Run: %s.
+
+			An empty line isn't the end of the input.`, running)
+		require.Equalf(t, "hello", sent, `
+			"\n", "\r\n" and "hello\n" were typed, and %s was sent. Run: %s.
+
+			An empty line sends no bytes. So the server has nothing to answer, and the client
+			has nothing to wait for.`, wire.Show(sent), running)
 		server.Send("hello")
-		require.True(t, screen.Shows("hello"), "two empty lines were typed, then a word, and the answer to it is not on the screen")
+		require.Truef(t, screen.Shows("hello"), `
+			The server answered "hello", and the screen shows %s. Run: %s.
+
+			Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 	})
 }
 
 func Test15_SendsTheLastLine(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#15-send-the-last-line")
-	wire.Test(e, func(t *wire.T) {
-		keyboard, screen, server, running := start(t)
+	e := lesson.Start(t, "docs/3-concurrency.md#15-send-the-last-line", "client.go")
+	wire.Test(e, "a last line without a newline", lastLineIsSent)
+	wire.Test(e, "answers after the end of the input", lateAnswersArePrinted)
+	wire.Test(e, "an input without a line", emptyInputEndsToo)
+	wire.Test(e, "a reset after the end of the input", lateResetIsAnError)
+	wire.Test(e, "a server that closes while CloseWrite is still running", fastServerIsAGoodEnd)
+	wire.Test(e, "a connection without CloseWrite", connectionIsClosedInstead)
+}
 
-		keyboard.Type("one\ntwo") // as a file may end
-		keyboard.End()
-		messages := server.Receive()
+func lastLineIsSent(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
 
-		require.Equalf(t, "onetwo", messages, "the input was %q, and %s was sent; as for run, %s. ReadString returns the last line together with io.EOF", "one\ntwo",
-			wire.Show(messages), running)
-		require.True(t, server.Ended(), "the input has ended, and the server does not learn of it: it waits for more, and so does whoever waits for the server. CloseWrite ends the "+
-			"client's half of the connection")
-		require.False(t, running.Returned(), "the input has ended, the server has not answered yet, and run has returned: nobody is there to print its answers")
+	keyboard.Type("one\ntwo") // as a file may end
+	keyboard.End()
 
-		server.Send("1")
-		time.Sleep(time.Minute)
-		server.Send("2")
-		server.Close()
-		require.Equalf(t, "12", withoutLineEnds(screen.Text()), "the input has ended, and the answers came after that, one of them a minute later: on the screen is %s", wire.Show(screen.Text()))
-		require.Truef(t, running.Returned() && running.Err() == nil, "the input has ended, all answers have been printed, the server has closed the connection, and as for run, %s. That is "+
-			"a good end, for which it returns nil", running)
-		require.True(t, server.Closed(), "run has returned, and its connection is still open")
-	})
-	wire.Test(e, func(t *wire.T) {
-		keyboard, _, server, running := start(t)
-		keyboard.End() // with no line at all
-		require.Empty(t, server.Receive(), "the input has ended before anything was typed, and something was sent")
-		require.Truef(t, server.Ended(), "the input has ended before anything was typed, and the server does not learn of it; as for run, %s", running)
-		server.Reset()
-		require.Truef(t, running.Returned() && running.Err() != nil, "the input has ended, then the server has reset the connection, and as for run, %s. A reset is an error at any "+
-			"time, for nobody knows which answers it has destroyed: the good end is io.EOF alone", running)
-	})
+	sent := server.Receive()
+	require.Equalf(t, "onetwo", sent, `
+		The input was "one\ntwo", and %s was sent. Run: %s.
+
+		At the end, ReadString returns the last line together with io.EOF.`,
+		wire.Show(sent), running)
+	require.Truef(t, server.Ended(), `
+		The input ended, and the client didn't end its half of the connection. Run: %s.
+
+		The server can't know that nothing more comes: it waits for the client, and the
+		client waits for it. CloseWrite tells it.`, running)
+	require.Falsef(t, running.Returned(), `
+		The input ended, and before the server answered, Run returned. In detail: %s.
+
+		The answers are still on their way. Run goes on printing until the server ends the
+		connection.`, running)
+}
+
+func lateAnswersArePrinted(t *wire.T) {
+	keyboard, screen, server, running := runClient(t)
+	keyboard.Type("one\ntwo\n")
+	keyboard.End()
+	server.Receive()
+	require.Truef(t, server.Ended(), `
+		The input ended, and the client didn't end its half of the connection. Run: %s.
+
+		After the last newline, ReadString returns "" and io.EOF: nothing more will be typed.`,
+		running)
+
+	server.Send("first")
+	time.Sleep(time.Minute)
+	server.Send("second")
+	server.Close()
+
+	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
+		The server answered "first", and "second" a minute later, then closed. The screen
+		shows %s. Run: %s.
+
+		How long the server takes, the client can't know. The server's end of the connection
+		is the sign to wait for.`, wire.Show(screen.Text()), running)
+	require.Truef(t, running.Returned() && running.Err() == nil, `
+		All answers came, then the server closed the connection. Run: %s.
+
+		That's a good end: the client had promised to send no more. Run must return nil.`,
+		running)
+	require.True(t, server.Closed(), `
+		Run has returned, and its connection is still open.
+
+		Run owns the connection and must close it.`)
+}
+
+func emptyInputEndsToo(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.End()
+
+	sent := server.Receive()
+	require.Emptyf(t, sent, `
+		The input ended before anything was typed, and %s was sent.
+
+		What ReadString returns together with io.EOF is "" here, not a line.`, wire.Show(sent))
+	require.Truef(t, server.Ended(), `
+		The input ended before anything was typed, and the client didn't end its half of the
+		connection. Run: %s.
+
+		The server still waits for the client.`, running)
+}
+
+func lateResetIsAnError(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+	keyboard.Type("one\n")
+	keyboard.End()
+	server.Receive()
+	server.Ended()
+
+	server.Reset()
+
+	require.Truef(t, running.Returned() && running.Err() != nil, `
+		The server reset the connection. Run: %s.
+
+		A reset may have destroyed answers that were on their way, so it's an error at any
+		time. Only io.EOF is a good end.`, running)
+}
+
+// A slowCloser takes a second for CloseWrite, after the server has learned of it.
+type slowCloser struct{ *wire.Conn }
+
+func (c slowCloser) CloseWrite() error {
+	defer time.Sleep(time.Second)
+	return c.Conn.CloseWrite()
+}
+
+func fastServerIsAGoodEnd(t *wire.T) {
+	server, conn := t.Server()
+	keyboard := t.Keyboard()
+	running := t.Call(func() error { return echo.Run(slowCloser{conn}, keyboard, t.Screen()) })
+	keyboard.Type("one\n")
+	keyboard.End()
+	server.Receive()
+	server.Ended()
+
+	server.Send("1")
+	server.Close()
+	time.Sleep(time.Minute)
+
+	require.Truef(t, running.Returned() && running.Err() == nil, `
+		The client ended its half of the connection, and the server answered and closed at
+		once. Run: %s.
+
+		From the call of CloseWrite on, the server's end is a good one. Run must know that the
+		input has ended before the server learns it.`, running)
+}
+
+func connectionIsClosedInstead(t *wire.T) {
+	server, conn := t.Server()
+	keyboard := t.Keyboard()
+	withoutCloseWrite := struct{ net.Conn }{conn}
+	running := t.Call(func() error { return echo.Run(withoutCloseWrite, keyboard, t.Screen()) })
+
+	keyboard.Type("one\ntwo")
+	keyboard.End()
+
+	sent := server.Receive()
+	require.Equalf(t, "onetwo", sent, `
+		The input was "one\ntwo", and %s was sent. Run: %s.`, wire.Show(sent), running)
+	require.Truef(t, running.Returned() && server.Closed(), `
+		The input ended, and the server doesn't learn of it. Run: %s.
+
+		This connection can't end one half alone. The only way to say that nothing more comes
+		is to close it, and to return.`, running)
 }
 
 func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#16-notice-when-the-server-goes-away")
-	for _, gone := range []struct {
-		words string
-		leave func(server *wire.Peer)
-	}{
-		{"closed the connection", (*wire.Peer).Close},
-		{"reset the connection", (*wire.Peer).Reset},
-	} {
-		wire.Test(e, func(t *wire.T) {
-			keyboard, screen, server, running := start(t)
-			keyboard.Type("hello\n")
-			server.Receive()
-			server.Send("hello")
-			require.Truef(t, screen.Shows("hello"), "the server has answered, and the answer is not on the screen; as for run, %s", running)
+	e := lesson.Start(t, "docs/3-concurrency.md#16-notice-when-the-server-goes-away", "client.go")
+	wire.Test(e, "a server that closes", func(t *wire.T) {
+		serverGoesAway(t, (*wire.Peer).Close)
+	})
+	wire.Test(e, "a server that resets", func(t *wire.T) {
+		serverGoesAway(t, (*wire.Peer).Reset)
+	})
+	program.Test(e, "the program, when its server closes", func(t *program.T) {
+		listener := t.ListenAnywhere()
+		client := t.Build("./cmd/client").Start("-addr", listener.Addr())
+		server := listener.Accept(client)
 
-			gone.leave(server)
+		server.Close()
 
-			require.Truef(t, running.Returned(), "the server has %s, nothing is typed, and run has not returned: it waits for the keyboard, and would notice with the next line. "+
-				"Somebody must read from the connection meanwhile, and run must end with whichever of the two ends first", gone.words)
-			require.Errorf(t, running.Err(), "the server has %s while the client wanted to go on, and run has returned nil: its caller takes that for a good end", gone.words)
-			require.Truef(t, server.Closed(), "the server has %s, run has returned, and the client's end is still open", gone.words)
-		})
-	}
+		require.True(t, client.Ended(), `
+			Nothing was typed, and a second later the program was still running.
 
-	listener := program.ListenAnywhere(e)
-	client := program.Start(e, "-addr", listener.Addr())
-	server := listener.Accept(client)
-	server.Close()
-	require.True(e, client.Ended(), "the server has closed the connection, nothing is typed, and a second later the program is still running")
-	require.Equalf(e, 1, client.ExitStatus(), "the server has closed the connection, and as for the client, %s. Whatever has started the program knows by a status other than 0 that "+
-		"it has failed; asked for is 1, by convention", client)
-	require.NotEmpty(e, client.Stderr(), "the server has closed the connection, and the program has printed nothing to its standard error, which is where it says what went wrong")
+			main must return when Run does.`)
+		require.Equalf(t, 1, client.ExitStatus(), `
+			After the server had closed the connection, the client ended: %s.
+
+			The program that started the client sees only its exit status, and 0 means
+			success. The exercise asks for 1, the usual value.`, client)
+		require.NotEmpty(t, client.Stderr(), `
+			The client printed nothing to its standard error.
+
+			That's where a program says what went wrong.`)
+	})
+}
+
+func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
+	keyboard, screen, server, running := runClient(t)
+	keyboard.Type("hello\n")
+	server.Receive()
+	server.Send("hello")
+	require.Truef(t, screen.Shows("hello"), `
+		The server answered "hello", and the screen shows %s. Run: %s.
+
+		Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
+
+	goAway(server)
+
+	require.True(t, running.Returned(), `
+		Nothing was typed after that, and Run didn't return.
+
+		Run waits for the keyboard and would notice with the next line. It must read from the
+		connection meanwhile, and return as soon as one of the two ends.`)
+	require.Error(t, running.Err(), `
+		The client wanted to go on, and Run returned nil.
+
+		Its caller takes nil for a good end.`)
+	require.True(t, server.Closed(), `
+		Run returned an error, and the client's end of the connection is still open.
+
+		Run owns the connection and must close it however it returns.`)
 }
 
 func Test17_QuitsOnQ(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#17-quit-on-q")
-	for _, line := range []string{"q\n", "Q\r\n", "q"} {
-		wire.Test(e, func(t *wire.T) {
-			keyboard, _, server, running := start(t)
-			keyboard.Type("quiz\n")
-			keyboard.Type(" q \n")
-			message := server.Receive()
-			require.Equalf(t, "quiz q ", message, "%q and %q were typed, and neither is q alone, and %s was sent; as for run, %s", "quiz\n", " q \n", wire.Show(message), running)
+	e := lesson.Start(t, "docs/3-concurrency.md#17-quit-on-q", "client.go")
+	wire.Test(e, "lines that only look like q", func(t *wire.T) {
+		keyboard, _, server, running := runClient(t)
+		for _, line := range []string{"quiz", " q ", "qq", "Q!"} {
+			keyboard.Type(line + "\n")
 
-			keyboard.Type(line)
-			if line == "q" {
-				keyboard.End()
-			}
+			sent := server.Receive()
+			require.Equalf(t, line, sent, `
+				%q was typed, and %s was sent. Run: %s.
 
-			require.Emptyf(t, server.Receive(), "%q was typed, and something was sent to the server: it is a word to the client itself", line)
-			require.Truef(t, running.Returned(), "%q was typed, and run has not returned: whoever wants to go does not wait for a server that does not answer", line)
-			require.NoErrorf(t, running.Err(), "%q was typed, and run has returned an error. To quit is a good end, for which it returns nil", line)
-			require.Truef(t, server.Closed(), "%q was typed, run has returned, and the connection is still open: the server cannot know that the client has gone", line)
-		})
+				Only q or Q alone on its line quits. Every other line is a message, and the
+				client sends it without waiting for answers.`, line+"\n", wire.Show(sent), running)
+		}
+	})
+	for _, line := range []string{"q\n", "Q\n", "q\r\n", "Q\r\n", "q"} {
+		wire.Test(e, fmt.Sprintf("the line %q", line), func(t *wire.T) { qQuits(t, line) })
 	}
 }
 
+func qQuits(t *wire.T, line string) {
+	keyboard, _, server, running := runClient(t)
+	keyboard.Type("hello\n")
+	server.Receive()
+
+	keyboard.Type(line)
+	if !strings.HasSuffix(line, "\n") {
+		keyboard.End()
+	}
+
+	sent := server.Receive()
+	require.Emptyf(t, sent, `
+		%s was sent to the server.
+
+		The line is a command for the client itself, not a message.`, wire.Show(sent))
+	require.True(t, running.Returned(), `
+		Run didn't return. The server hadn't answered yet.
+
+		q means now: Run doesn't wait for answers.`)
+	require.NoErrorf(t, running.Err(), `
+		Run: %s.
+
+		Quitting is a good end, for which Run returns nil.`, running)
+	require.True(t, server.Closed(), `
+		Run has returned, and the connection is still open.
+
+		Run owns the connection and must close it. Otherwise the server can't know that the
+		client has gone.`)
+	keyboard.End()
+	require.Zerof(t, t.Goroutines(), `
+		Run has returned and its input has ended, but a goroutine that it started is still
+		there: %s.
+
+		It will never end: a goroutine leak. What it waits for, a value or a receiver for
+		one, can't come any more.`, lesson.ReasonToWait())
+}
+
 func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#18-say-so-when-no-server-is-listening")
+	e := lesson.Start(t, "docs/3-concurrency.md#18-say-so-when-no-server-is-listening",
+		"cmd/client/main.go")
+	program.Test(e, "no server listens on port 20000", func(t *program.T) {
+		client := t.Build("./cmd/client").Start()
 
-	client := program.Start(e) // at the document's address, where nobody listens
+		require.True(t, client.Ended(), `
+			Dial fails at once, and a second later the client was still running.
 
-	require.True(e, client.Ended(), "nobody listens on port 20000, so Dial has failed, and a second later the client is still running")
-	require.Equalf(e, 1, client.ExitStatus(), "nobody listens on port 20000, and as for the client, %s. Whatever has started the program knows by a status other than 0 that it has failed; "+
-		"asked for is 1, by convention", client)
-	require.Empty(e, client.Stdout(), "nobody listens on port 20000, and the client has said so on its standard output: whoever writes that into a file finds the error there, among the answers")
-	require.NotEmpty(e, client.Stderr(), "nobody listens on port 20000, and the client has printed nothing to its standard error, which is where a program says what is wrong")
+			The client must say so and end: otherwise its user, or a script, waits in vain.`)
+		require.Equalf(t, 1, client.ExitStatus(), `
+			Dial failed, and the client ended: %s.
+
+			The program that started the client sees only its exit status, and 0 means
+			success. The exercise asks for 1, the usual value.`, client)
+		require.Emptyf(t, client.Stdout(), `
+			The client printed %s to its standard output.
+
+			Standard output is for answers alone: "client > answers" writes them to a file. The
+			error, and everything else, belongs to standard error.`, wire.Show(client.Stdout()))
+		require.NotEmpty(t, client.Stderr(), `
+			The client printed nothing to its standard error.
+
+			That's where a program says what went wrong.`)
+	})
 }

@@ -1,52 +1,92 @@
-package own
+package echo_test
 
 import (
 	"net"
-	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/wire"
+	"example.com/tcp-steps/step3-concurrency/own"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
-
 func Test19_FindsTheBug(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#19-find-the-bug")
-	for _, server := range []struct {
-		words string
-		serve func(ln net.Listener)
-		right bool
-	}{
-		{"the server of wrong_test.go, which has a mistake", serve, false},
-		{"a server that answers nobody", echo(func(net.Conn, []byte) {}), false},
-		{"a right server", echo(func(conn net.Conn, message []byte) { conn.Write(message) }), true},
-		{"a right server that takes its time, 200 ms for each answer", echo(func(conn net.Conn, message []byte) {
-			time.Sleep(200 * time.Millisecond)
-			conn.Write(message)
-		}), true},
-	} {
-		wire.Test(e, func(t *wire.T) {
-			ln := t.Listen()
-			t.Go(func() { server.serve(ln) })
+	e := lesson.Start(t, "docs/3-concurrency.md#19-find-the-bug", "own/check.go")
+	wire.Test(e, "the server of wrong_test.go", func(t *wire.T) {
+		require.NotEmpty(t, check(t, serveWrongly), `
+			This server has a bug, and Check found nothing.
 
-			found := Check(t, ln)
+			A test finds a bug only if it makes the situation in which the bug shows. Which
+			client, doing what, would notice? If Check finds it only sometimes: t.Wait() makes
+			sure that the server has read one message before you send the next.`)
+	})
+	wire.Test(e, "a server that answers no client", func(t *wire.T) {
+		require.NotEmpty(t, check(t, echoServer(answerNothing)), `
+			This server never answers, and Check found nothing.
 
-			if server.right {
-				require.Emptyf(t, found, "Check was given %s, and said: %q. A test that blames the innocent is worse than none: soon nobody believes it", server.words, found)
-			} else {
-				require.NotEmptyf(t, found, "Check was given %s, and has found nothing. Which client, doing what, would notice? A test passes wrong work as long as it "+
-					"does not bring about the situation in which the mistake shows. (Yours does, sometimes? Which of two messages the server reads first is chance, until t.Wait() "+
-					"stands between them)", server.words)
-			}
-		})
+			A client that can connect and send proves little: the kernel does both.`)
+	})
+	wire.Test(e, "a server that answers with another client's message", func(t *wire.T) {
+		require.NotEmpty(t, check(t, echoServer(answerWithTheMessageBefore())), `
+			This server answers each message with the message before it, whichever client sent
+			that. Check found nothing.
+
+			Compare what each client receives with what it sent, and let each send something
+			else.`)
+	})
+	wire.Test(e, "a server that's right", func(t *wire.T) {
+		found := check(t, echoServer(answerAtOnce))
+		require.Emptyf(t, found, `
+			This server has no bug, and Check said %q.
+
+			A test that fails for right work is worse than none: soon people ignore it.`, found)
+	})
+	wire.Test(e, "a server that's right and takes 200 ms for an answer", func(t *wire.T) {
+		found := check(t, echoServer(answerLate))
+		require.Emptyf(t, found, `
+			This server has no bug, and Check said %q.
+
+			A right answer may take a while. Receive waits for it; Arrived doesn't.`, found)
+	})
+}
+
+// check calls Check for a server that's being served.
+func check(t *wire.T, serve func(net.Listener)) string {
+	ln := t.Listen()
+	t.Go(func() { serve(ln) })
+	return own.Check(t, ln)
+}
+
+func answerNothing(net.Conn, []byte) {}
+
+func answerAtOnce(conn net.Conn, message []byte) { conn.Write(message) }
+
+func answerLate(conn net.Conn, message []byte) {
+	time.Sleep(200 * time.Millisecond)
+	conn.Write(message)
+}
+
+// answerWithTheMessageBefore answers the first message with itself.
+func answerWithTheMessageBefore() func(net.Conn, []byte) {
+	var mu sync.Mutex
+	var before []byte
+	return func(conn net.Conn, message []byte) {
+		mu.Lock()
+		answer := before
+		before = message
+		mu.Unlock()
+		if answer == nil {
+			answer = message
+		}
+		conn.Write(answer)
 	}
 }
 
-// echo returns a server that has a goroutine for each client, and answers as it is told.
-func echo(answer func(conn net.Conn, message []byte)) func(net.Listener) {
+// echoServer returns a server that has a goroutine for each client and calls
+// answer for each message.
+func echoServer(answer func(conn net.Conn, message []byte)) func(net.Listener) {
 	return func(ln net.Listener) {
 		for {
 			conn, err := ln.Accept()

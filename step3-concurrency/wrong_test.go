@@ -1,10 +1,11 @@
-package own
+package echo_test
 
 import "net"
 
-// serve is a server that keeps its clients apart, counts nothing, and has no limits; and it has one mistake,
-// which nobody sees who tries it with one client, or with two that behave. It is given: leave it as it is.
-func serve(ln net.Listener) {
+// serveWrongly is a server with a goroutine for each client, and with one bug:
+// one client, or several that behave, won't notice it. The exercise gives it to
+// you: leave it as it is.
+func serveWrongly(ln net.Listener) {
 	type answer struct {
 		to      net.Conn
 		message []byte

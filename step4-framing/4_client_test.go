@@ -1,8 +1,8 @@
-package main
+package echo_test
 
 import (
-	"encoding/binary"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -10,151 +10,474 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
+	echo "example.com/tcp-steps/step4-framing"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { program.Main(m, main) }
-
-// start has run talk to a server, which is the test, with a keyboard and a screen.
-func start(t *wire.T) (keyboard *wire.Keyboard, screen *wire.Screen, server *wire.Peer, running *wire.Task) {
+// runClient calls Run with a keyboard, a screen, and a connection whose other
+// end, the server, is the test.
+func runClient(t *wire.T) (*wire.Keyboard, *wire.Screen, *wire.Peer, *wire.Task) {
 	server, conn := t.Server()
-	keyboard, screen = t.Keyboard(), t.Screen()
-	return keyboard, screen, server, t.Call(func() error { return run(conn, keyboard, screen) })
-}
-
-// frames returns what goes over the wire for the given messages.
-func frames(messages ...string) string {
-	var bytes []byte
-	for _, message := range messages {
-		bytes = binary.BigEndian.AppendUint32(bytes, uint32(len(message)))
-		bytes = append(bytes, message...)
-	}
-	return string(bytes)
+	keyboard, screen := t.Keyboard(), t.Screen()
+	running := t.Call(func() error { return echo.Run(conn, keyboard, screen) })
+	return keyboard, screen, server, running
 }
 
 func Test20_SendsEachLineAsOneFrame(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#20-send-each-line-as-one-frame")
-	wire.Test(e, func(t *wire.T) {
-		keyboard, _, server, running := start(t)
-		long := strings.Repeat("0123456789", 10_000)
-		for _, line := range []struct{ typed, message, why string }{
-			{"hello\n", "hello", "the line is the message, without its ending, and Flush sends it before the client waits for the next one"},
-			{"\n", "", "an empty line is an empty message, and now there is something to send for it"},
-			{"  with  blanks \r\n", "  with  blanks ", "the message is the line without its ending, with all its blanks"},
-			{"你好\n", "你好", "the header counts bytes"},
-			{" q \n", " q ", "the line that ends the client is q alone, without blanks"},
-			{"a\r\r\n", "a\r", "the ending of a line is one \\n, with one \\r before it or without, and what stands before that belongs to the message"},
-			{long + "\n", long, "a line may be longer than 64 KiB, where a bufio.Scanner gives up, and is sent as one frame all the same"},
-		} {
-			keyboard.Type(line.typed)
-			sent := server.Receive()
-			require.Equalf(t, frames(line.message), sent, "%s was typed; as for run, %s, and %s was sent instead of one frame with it: %s", wire.Show(line.typed), running, wire.Show(sent), line.why)
-		}
-		keyboard.Type("one\ntwo\nthr")
+	e := lesson.Start(t, "docs/4-framing.md#20-send-each-line-as-one-frame", "client.go")
+	wire.Test(e, "the line \"hello\\n\"", lineIsOneFrame)
+	wire.Test(e, "an empty line", emptyLineIsOneFrame)
+	wire.Test(e, "three lines before any answer", linesAreSentUnanswered)
+	wire.Test(e, "lines with blanks, signs and bytes of every kind", anyLineIsOneFrame)
+	for _, size := range []int{4096, 100_000, 1 << 20} {
+		wire.Test(e, fmt.Sprintf("a line of %d bytes", size), func(t *wire.T) {
+			longLineIsOneFrame(t, size)
+		})
+	}
+	wire.Test(e, "two lines and a half", wholeLinesAreSent)
+	wire.Test(e, "a last line without an ending", lastLineIsOneFrame)
+	wire.Test(e, "an input that ends after a line ending", endIsNoFrame)
+	for _, q := range []string{"q\n", "Q\n", "q\r\n", "Q\r\n"} {
+		wire.Test(e, fmt.Sprintf("a line, then %q", q), func(t *wire.T) { qIsNoFrame(t, q) })
+	}
+	wire.Test(e, "a server that closes while CloseWrite is still running", fastServerIsAGoodEnd)
+	wire.Test(e, "a connection without CloseWrite", connectionIsClosedInstead)
+}
+
+func lineIsOneFrame(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("hello\n")
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("hello"), sent, `
+		%s was sent, not one frame with "hello". Run: %s.
+
+		The line without its ending is the payload. Flush sends the frame before the client
+		waits for the next line.`, upperShow(sent), running)
+}
+
+// upperShow is wire.Show at the beginning of a sentence.
+func upperShow(sent string) string {
+	if sent == "" {
+		return "Nothing"
+	}
+	return wire.Show(sent)
+}
+
+func emptyLineIsOneFrame(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("\n")
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames(""), sent, `
+		%s was sent, not one frame without a payload. Run: %s.
+
+		With frames, an empty line is a message: four bytes that say 0.`,
+		upperShow(sent), running)
+}
+
+func linesAreSentUnanswered(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("one\ntwo\nthree\n")
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("one", "two", "three"), sent, `
+		"one\ntwo\nthree\n" was typed, nothing was answered yet, and %s was sent, not three
+		frames. Run: %s.
+
+		Each line is sent as soon as it's typed, whether the one before was answered or not.`,
+		wire.Show(sent), running)
+}
+
+func anyLineIsOneFrame(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+	for _, line := range []struct{ typed, payload string }{
+		{"  with  blanks \r\n", "  with  blanks "},
+		{"   \n", "   "},
+		{"\r\n", ""},
+		{"a\r\r\n", "a\r"},
+		{"\ra\rb\n", "\ra\rb"},
+		{"你好\n", "你好"},
+		{"\xff\xfe\x80\n", "\xff\xfe\x80"},
+		{"a\x00b\x00\n", "a\x00b\x00"},
+		{"100%d\n", "100%d"},
+		{" q \n", " q "},
+	} {
+		keyboard.Type(line.typed)
+
 		sent := server.Receive()
-		require.Equalf(t, frames("one", "two"), sent, "two lines and the beginning of a third one were typed, and %s was sent instead of two frames", wire.Show(sent))
-		keyboard.Type("ee")
-		keyboard.End()
-		sent = server.Receive()
-		require.Equalf(t, frames("three"), sent, "the input ended with the line %q, without an ending of its own, and %s was sent instead of one frame with it", "three", wire.Show(sent))
-		require.True(t, server.Ended(), "the input has ended, and the server does not learn of it")
-	})
-	wire.Test(e, func(t *wire.T) {
-		keyboard, _, server, _ := start(t)
-		keyboard.Type("hello\n")
-		keyboard.End()
-		sent := server.Receive()
-		require.Equalf(t, frames("hello"), sent, "%q was typed, the input has ended, and %s was sent instead of one frame: behind the last line ending stands the end, and no empty line", "hello\n", wire.Show(sent))
-	})
-	wire.Test(e, func(t *wire.T) {
-		keyboard, _, server, _ := start(t)
-		keyboard.Type("hello\nq\n")
-		sent := server.Receive()
-		require.Equalf(t, frames("hello"), sent, "%q was typed, and %s was sent instead of one frame: what was typed before q is sent, and q is a word to the client itself", "hello\nq\n", wire.Show(sent))
-		require.True(t, server.Closed(), "\"q\" was typed, and the connection is still open")
-	})
+		require.Equalf(t, wire.Frames(line.payload), sent, `
+			%s was typed, and %s was sent, not one frame with %q. Run: %s.
+
+			The header counts the payload's bytes. The payload is the line without its ending,
+			which is one \n with at most one \r before it, and otherwise byte for byte.`,
+			wire.Show(line.typed), wire.Show(sent), line.payload, running)
+	}
+}
+
+func longLineIsOneFrame(t *wire.T, size int) {
+	keyboard, _, server, running := runClient(t)
+	line := strings.Repeat("0123456789", size/10+1)[:size]
+
+	keyboard.Type(line + "\n")
+
+	sent := server.Receive()
+	require.Truef(t, sent == wire.Frames(line), `
+		%s was sent, not one frame with the line. Run: %s.
+
+		A line may have up to 1 MiB. A bufio.Scanner with its own buffer stops at 64 KiB.`,
+		upperShow(sent), running)
+}
+
+func wholeLinesAreSent(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("one\ntwo\nthr")
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("one", "two"), sent, `
+		"one\ntwo\nthr" was typed, and %s was sent, not two frames. Run: %s.
+
+		The client must flush whenever it's about to wait for the keyboard, even with half a
+		line in its buffer.`, wire.Show(sent), running)
+	keyboard.Type("ee\n")
+	sent = server.Receive()
+	require.Equalf(t, wire.Frames("three"), sent, `
+		The rest of the third line was typed, "ee\n", and %s was sent, not one frame with
+		"three". Run: %s.`, wire.Show(sent), running)
+}
+
+func lastLineIsOneFrame(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("one\ntwo")
+	keyboard.End()
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("one", "two"), sent, `
+		The input was "one\ntwo", and %s was sent, not two frames. Run: %s.
+
+		ReadString returns the last line together with io.EOF. Its frame must be written and
+		flushed all the same.`, wire.Show(sent), running)
+	require.Truef(t, server.Ended(), `
+		The input ended, and the client didn't end its half of the connection. Run: %s.
+
+		The server can't know that nothing more comes: it waits for the client, and the client
+		waits for it. CloseWrite tells it.`, running)
+	require.Falsef(t, running.Returned(), `
+		The input ended, and before the server answered, Run returned. In detail: %s.
+
+		The answers are still on their way. Run goes on printing until the server ends the
+		connection.`, running)
+}
+
+func endIsNoFrame(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("hello\n")
+	keyboard.End()
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("hello"), sent, `
+		The input was "hello\n", and %s was sent, not one frame. Run: %s.
+
+		After the last line ending comes the end of the input, not an empty line.`,
+		wire.Show(sent), running)
+}
+
+func qIsNoFrame(t *wire.T, q string) {
+	keyboard, _, server, running := runClient(t)
+
+	keyboard.Type("hello\n" + q)
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("hello"), sent, `
+		"hello\n" and then %q were typed, and %s was sent, not one frame with "hello".
+
+		The client must send what was typed before q, and not q itself.`, q, wire.Show(sent))
+	require.Truef(t, server.Closed(), `
+		%q was typed, and the connection is still open. Run: %s.
+
+		q means now: Run doesn't wait for answers.`, q, running)
+	require.Truef(t, running.Returned() && running.Err() == nil, `
+		%q was typed. Run: %s.
+
+		Quitting is a good end, for which Run returns nil.`, q, running)
+}
+
+// A slowCloser takes a second for CloseWrite, after the server has learned of it.
+type slowCloser struct{ *wire.Conn }
+
+func (c slowCloser) CloseWrite() error {
+	defer time.Sleep(time.Second)
+	return c.Conn.CloseWrite()
+}
+
+func fastServerIsAGoodEnd(t *wire.T) {
+	server, conn := t.Server()
+	keyboard := t.Keyboard()
+	running := t.Call(func() error { return echo.Run(slowCloser{conn}, keyboard, t.Screen()) })
+	keyboard.Type("one\n")
+	keyboard.End()
+	server.Receive()
+	server.Ended()
+
+	server.Send(wire.Frames("1"))
+	server.Close()
+	time.Sleep(time.Minute)
+
+	require.Truef(t, running.Returned() && running.Err() == nil, `
+		The client ended its half of the connection, and the server answered and closed at
+		once. Run: %s.
+
+		From the call of CloseWrite on, the server's end is a good one. Run must know that the
+		input has ended before the server learns it.`, running)
+}
+
+func connectionIsClosedInstead(t *wire.T) {
+	server, conn := t.Server()
+	keyboard := t.Keyboard()
+	withoutCloseWrite := struct{ net.Conn }{conn}
+	running := t.Call(func() error { return echo.Run(withoutCloseWrite, keyboard, t.Screen()) })
+
+	keyboard.Type("one\ntwo")
+	keyboard.End()
+
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("one", "two"), sent, `
+		The input was "one\ntwo", and %s was sent, not two frames. Run: %s.`,
+		wire.Show(sent), running)
+	require.Truef(t, running.Returned() && server.Closed(), `
+		The input ended, and the server doesn't learn of it. Run: %s.
+
+		This connection can't end one half alone. The only way to say that nothing more comes
+		is to close it, and to return.`, running)
 }
 
 func Test21_PrintsEachAnswerWhole(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#21-print-each-answer-whole")
-	wire.Test(e, func(t *wire.T) {
-		_, screen, server, running := start(t)
+	e := lesson.Start(t, "docs/4-framing.md#21-print-each-answer-whole", "client.go")
+	for cut := 1; cut < len(wire.Frames("hello")); cut++ {
+		name := fmt.Sprintf("an answer of %d bytes, cut after byte %d", 4+len("hello"), cut)
+		wire.Test(e, name, func(t *wire.T) { cutAnswerIsPrintedWhole(t, cut) })
+	}
+	wire.Test(e, "three answers in one piece", eachAnswerHasALine)
+	wire.Test(e, "answers with bytes of every kind", anyAnswerIsPrintedUnchanged)
+	wire.Test(e, "a thousand answers of the same length", equalAnswersStayApart)
+	wire.Test(e, "an answer of 1 MiB", longAnswerIsPrinted)
+	wire.Test(e, "a server that closes between two answers", endOfTheServerIsAnError)
+	wire.Test(e, "a server that must speak before it takes more", clientReadsWhileItWrites)
+	wire.Test(e, "an answer a minute after the end of the input", lateAnswerIsPrinted)
+	wire.Test(e, "a server that closes within an answer", cutAnswerIsAnError)
+}
 
-		frame := frames("hello")
-		for cut := 1; cut < len(frame); cut++ {
-			before := screen.Text()
-			server.Send(frame[:cut])
-			require.Equalf(t, before, screen.Text(), "of an answer of %d bytes %d have come, and the client has printed something: what has come so far is no message yet", len(frame), cut)
-			server.Send(frame[cut:])
-			require.Truef(t, screen.Shows(before+"hello\n"), "an answer with %q came in pieces of %d and %d bytes, and the client has printed %s for it instead of a line with the message; as for run, %s", "hello",
-				cut, len(frame)-cut, wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
-		}
+func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
+	_, screen, server, running := runClient(t)
+	answer := wire.Frames("hello")
 
+	server.Send(answer[:cut])
+	require.Emptyf(t, screen.Text(), `
+		%d of 9 bytes had arrived, and the client printed %s.
+
+		What has arrived so far isn't a message yet.`, cut, wire.Show(screen.Text()))
+	server.Send(answer[cut:])
+
+	require.Truef(t, screen.Shows("hello\n"), `
+		The whole answer arrived, a frame with "hello", and the client printed %s. Run: %s.
+
+		An answer is printed as a line: the payload, then \n. A Reader that's made anew loses
+		what the one before it has read.`, wire.Show(screen.Text()), running)
+}
+
+func eachAnswerHasALine(t *wire.T) {
+	_, screen, server, running := runClient(t)
+
+	server.Send(wire.Frames("one", "", "three"))
+
+	require.Truef(t, screen.Shows("one\n\nthree\n"), `
+		Frames with "one", "" and "three" arrived together, and the client printed %s. Run: %s.
+
+		Each answer is a line of its own, and an empty answer is an empty line.`,
+		wire.Show(screen.Text()), running)
+}
+
+func anyAnswerIsPrintedUnchanged(t *wire.T) {
+	_, screen, server, running := runClient(t)
+	for _, answer := range []string{
+		"  both ends \t", "100%d", "a\x00b\x00", "\xff\xfe\x80", "\xe4\xbd", "two\nlines\r",
+	} {
 		before := screen.Text()
-		server.Send(frames("one", "", "100%d"))
-		require.Truef(t, screen.Shows(before+"one\n\n100%d\n"), "three answers came in one piece, the second one empty, and the client has printed %s for them: each is to have a line of its own; as for run, %s",
-			wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
 
-		before = screen.Text()
-		long := strings.Repeat("a long answer...", 1<<16) // 1 MiB
-		server.Send(frames(long))
-		require.Truef(t, screen.Shows(before+long+"\n"), "an answer of %d bytes came, and the client has printed %s for it: an answer may have up to 1 MiB; as for run, %s", len(long), wire.Show(strings.TrimPrefix(screen.Text(), before)), running)
+		server.Send(wire.Frames(answer))
 
-		server.Close()
-		require.Truef(t, running.Returned() && running.Err() != nil, "the server has closed the connection between two answers, the input has not ended, and as for run, %s: it returns an error then, as in step 3, for "+
-			"what is typed now nobody will answer", running)
-	})
-	wire.Test(e, func(t *wire.T) {
-		keyboard, screen, server, _ := start(t)
-		server.Hold(100) // it takes no more before it has got rid of what it has to say
-		keyboard.Type(strings.Repeat("a long line, ", 1000) + "\n")
-		keyboard.Type("another one\n")
-		t.Wait()
+		screen.Shows(before + answer + "\n")
+		printed := strings.TrimPrefix(screen.Text(), before)
+		require.Equalf(t, answer+"\n", printed, `
+			The answer was %q, and the client printed %s. Run: %s.
 
-		server.Send(frames("I must speak first"))
+			The payload is printed byte for byte, then \n. It isn't a format, and it need not be
+			text.`, answer, wire.Show(printed), running)
+	}
+}
 
-		require.True(t, screen.Shows("I must speak first\n"), "the client waits in Write, because the server takes nothing until it has been heard; the server has spoken, and it is not on the screen: so both wait "+
-			"for ever. Whoever writes must go on reading meanwhile")
-	})
-	wire.Test(e, func(t *wire.T) {
-		keyboard, screen, server, running := start(t)
-		keyboard.Type("hello\n")
-		server.Receive()
-		keyboard.End()
-		time.Sleep(time.Minute)
-		server.Send(frames("a late answer"))
-		require.Truef(t, screen.Shows("a late answer\n"), "the input has ended, a minute later an answer came, and it is not on the screen; as for run, %s: the answers to the last lines are still "+
-			"on their way when the input ends, and how long that takes the client cannot know", running)
+func equalAnswersStayApart(t *wire.T) {
+	_, screen, server, running := runClient(t)
+	var answers []string
+	for i := range 1000 {
+		answers = append(answers, fmt.Sprintf("answer %04d", i))
+	}
+	want := strings.Join(answers, "\n") + "\n"
 
-		server.Send(frames("Zq7 is not whole")[:7])
-		t.Wait()
-		server.Close()
-		running.Returned()
-		require.NotContains(t, screen.Text(), "Zq7", "the server has closed the connection in the middle of an answer, and the client has printed the part that came as if it were the answer")
-		require.Errorf(t, running.Err(), "the server has closed the connection in the middle of an answer, and as for run, %s: its caller must learn that not all is there", running)
-	})
+	for _, answer := range answers {
+		server.Send(wire.Frames(answer))
+	}
+
+	screen.Shows(want)
+	line, wanted, printed := firstDifference(want, screen.Text())
+	require.Truef(t, screen.Text() == want, `
+		Line %d should be %s, and the client printed %s. Run: %s.
+
+		Answers are printed in order, each once. A payload that ReadFrame returned belongs to
+		the Reader again at the next call: another goroutine needs a copy.`,
+		line, wanted, printed, running)
+}
+
+// firstDifference compares two texts line by line. It returns the number of the
+// first line that isn't the same, and what it is in each text.
+func firstDifference(want, got string) (number int, wanted, printed string) {
+	wants, gots := strings.SplitAfter(want, "\n"), strings.SplitAfter(got, "\n")
+	for number < len(wants) && number < len(gots) && wants[number] == gots[number] {
+		number++
+	}
+	if number < len(wants) {
+		wanted = wants[number]
+	}
+	if number < len(gots) {
+		printed = gots[number]
+	}
+	return number + 1, wire.Show(wanted), wire.Show(printed)
+}
+
+func longAnswerIsPrinted(t *wire.T) {
+	_, screen, server, running := runClient(t)
+	answer := strings.Repeat("a long answer...", 1<<16)
+
+	server.Send(wire.Frames(answer))
+
+	require.Truef(t, screen.Shows(answer+"\n"), `
+		The client printed %s. Run: %s.
+
+		An answer may have up to 1 MiB: that's the limit on both sides.`,
+		wire.Show(screen.Text()), running)
+}
+
+func endOfTheServerIsAnError(t *wire.T) {
+	_, screen, server, running := runClient(t)
+	server.Send(wire.Frames("hello"))
+	screen.Shows("hello\n")
+
+	server.Close()
+
+	require.Truef(t, running.Returned() && running.Err() != nil, `
+		The input hadn't ended. Run: %s.
+
+		The client wanted to go on, so the end of the server is an error, as in step 3.`,
+		running)
+}
+
+func clientReadsWhileItWrites(t *wire.T) {
+	keyboard, screen, server, _ := runClient(t)
+	server.Hold(100)
+	keyboard.Type(strings.Repeat("a long line, ", 1000) + "\n")
+	keyboard.Type("another one\n")
+	t.Wait() // the client waits in Write
+
+	server.Send(wire.Frames("I must speak first"))
+
+	require.Truef(t, screen.Shows("I must speak first\n"), `
+		The client waited in Write, the server sent an answer, and the screen shows %s.
+
+		The server takes more only when the client has read its answer. A client that doesn't
+		read while it writes waits for the server, and the server waits for it: a deadlock.`,
+		wire.Show(screen.Text()))
+}
+
+func lateAnswerIsPrinted(t *wire.T) {
+	keyboard, screen, server, running := runClient(t)
+	keyboard.Type("hello\n")
+	keyboard.End()
+	server.Receive()
+	time.Sleep(time.Minute)
+
+	server.Send(wire.Frames("a late answer"))
+
+	require.Truef(t, screen.Shows("a late answer\n"), `
+		The screen shows %s. Run: %s.
+
+		When the input ends, answers may still be on their way. The client can't know how long
+		they take: it reads until the server ends the connection.`,
+		wire.Show(screen.Text()), running)
+	server.Close()
+	require.Truef(t, running.Returned() && running.Err() == nil, `
+		All answers came, then the server closed the connection. Run: %s.
+
+		That's a good end: the client had promised to send no more. Run must return nil.`,
+		running)
+}
+
+func cutAnswerIsAnError(t *wire.T) {
+	keyboard, screen, server, running := runClient(t)
+	keyboard.Type("hello\n")
+	keyboard.End()
+	server.Receive()
+
+	server.Send(wire.Frames("Zq7 is not whole")[:7])
+	t.Wait()
+	server.Close()
+
+	running.Returned()
+	require.NotContainsf(t, screen.Text(), "Zq7", `
+		The server had sent 3 of the 16 bytes that its header announced. The client printed
+		them as if they were the answer: %s.
+
+		Print a message only when all of it has arrived.`, wire.Show(screen.Text()))
+	require.Errorf(t, running.Err(), `
+		The server had sent 3 of the 16 bytes that its header announced. Run: %s.
+
+		The caller must learn that the last answer isn't whole.`, running)
 }
 
 func Test22_RunsClientAndServerTogether(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#22-run-client-and-server-together")
-	server := program.Build(e, "../server", "../frame").Start(e, "-quiet")
-	server.Dial().Close() // it listens now
+	e := lesson.Start(t, "docs/4-framing.md#22-run-client-and-server-together", "client.go")
+	program.Test(e, "a thousand lines through your client and your server", func(t *program.T) {
+		serverProgram, clientProgram := t.Build("./cmd/server"), t.Build("./cmd/client")
+		server := serverProgram.Start("-quiet")
+		server.Dial() // so that it listens now
+		client := clientProgram.Start()
 
-	var lines []string
-	for i := range 1000 {
-		lines = append(lines, fmt.Sprintf("line %d %s", i+1, strings.Repeat("~", i)))
-	}
-	text := strings.Join(lines, "\n") + "\n"
-	client := program.Start(e)
-	client.Type(text)
-	client.CloseInput()
+		var lines strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&lines, "line %d %s\n", i+1, strings.Repeat("~", i))
+		}
+		client.Type(lines.String())
+		client.CloseInput()
+		client.Ended()
 
-	client.Ended()
-	printed := strings.ReplaceAll(client.Stdout(), "\r\n", "\n")
-	same := 0
-	for same < len(lines) && strings.HasPrefix(printed, strings.Join(lines[:same+1], "\n")+"\n") {
-		same++
-	}
-	require.Truef(e, printed == text, "1,000 lines went in, to your client and your server, and of what the client printed only the first %d lines are the same, of %d; as for the client, %s", same, strings.Count(printed, "\n"), client)
-	require.Equalf(e, 0, client.ExitStatus(), "1,000 lines went in and came out again, and as for the client, %s", client)
+		printed := strings.ReplaceAll(client.Stdout(), "\r\n", "\n")
+		line, wanted, got := firstDifference(lines.String(), printed)
+		require.Truef(t, printed == lines.String(), `
+			Line %d went in as %s, and %s came out, of %d bytes in all. The client: %s. The
+			server: %s.
+
+			Each line must come out as it went in. One of the two programs changes it, loses it,
+			or stops early: the server if it received something else than was typed.`,
+			line, wanted, got, len(printed), client, server)
+		require.Equalf(t, 0, client.ExitStatus(), `
+			All lines came out again. The client: %s.
+
+			After the end of its input and the last answer, the client ends with status 0.`,
+			client)
+	})
 }

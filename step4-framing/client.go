@@ -11,15 +11,16 @@ import (
 
 var errServerGone = errors.New("the server has closed the connection")
 
-// errQuit says that q was typed.
+// errQuit is what send returns when q was typed.
 var errQuit = errors.New("quit")
 
-// Run sends each line of in to conn, without its ending, and meanwhile prints what arrives to out. It
-// owns conn, and closes it.
+// Run sends each line of in to conn, without its ending, and meanwhile prints
+// what arrives to out. It owns conn, and closes it before it returns.
 //
-// At the end of in it promises the server to send no more, prints what the server still has to say, and returns
-// nil. On q it returns nil at once. If the server ends the connection before that, it returns an error at once; a goroutine that waits
-// for in then stays until in has something for it.
+// At the end of in, Run ends its half of the connection, prints what the server
+// still has to say, and returns nil. On q it returns nil at once. If the server
+// ends the connection before that, Run returns an error at once. A goroutine
+// that waits for in may outlive Run: nothing ends the Read of a keyboard.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	defer conn.Close() // 关闭连接
 	sent := make(chan error, 1)
@@ -34,14 +35,15 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 		}
 		return err
 	case err := <-sent:
-		if err == errQuit {
+		if errors.Is(err, errQuit) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
-	// A net.Conn need not be a TCP connection, and what is none may have no half to close.
+	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended alone,
+	// closing the connection is the only way to tell the server.
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 		return <-received
@@ -49,7 +51,7 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// send sends what is typed, line by line, to the end of in.
+// send sends each line of in, until in ends or a line is q.
 func send(conn net.Conn, in io.Reader) error {
 	inputReader := bufio.NewReader(in)
 	for {
@@ -62,7 +64,7 @@ func send(conn net.Conn, in io.Reader) error {
 			return err
 		}
 		// The last line may have come without a newline, together with the error.
-		if inputErr == io.EOF {
+		if errors.Is(inputErr, io.EOF) {
 			return nil
 		}
 		if inputErr != nil {
@@ -79,7 +81,7 @@ func receive(conn net.Conn, out io.Writer) error {
 		if n > 0 {
 			fmt.Fprintln(out, string(buf[:n]))
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -13,15 +13,17 @@ import (
 
 var errServerGone = errors.New("the server has closed the connection")
 
-// errQuit says that q was typed.
+// errQuit is what send returns when q was typed.
 var errQuit = errors.New("quit")
 
-// Run sends each line of in, without its ending, as a frame to conn, and meanwhile prints the payload of each frame
-// that arrives on a line of its own to out. It owns conn, and closes it.
+// Run sends each line of in to conn, without its ending, as one frame. Meanwhile
+// it prints the payload of each frame that arrives to out, on a line of its own.
+// It owns conn, and closes it before it returns.
 //
-// At the end of in it promises the server to send no more, prints what the server still has to say, and returns
-// nil. On q it returns nil at once. If the server ends the connection before that, it returns an error at once; a goroutine that waits
-// for in then stays until in has something for it.
+// At the end of in, Run ends its half of the connection, prints what the server
+// still has to say, and returns nil. On q it returns nil at once. If the server
+// ends the connection before that, Run returns an error at once. A goroutine
+// that waits for in may outlive Run: nothing ends the Read of a keyboard.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	defer conn.Close() // 关闭连接
 	sent := make(chan error, 1)
@@ -36,14 +38,15 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 		}
 		return err
 	case err := <-sent:
-		if err == errQuit {
+		if errors.Is(err, errQuit) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
-	// A net.Conn need not be a TCP connection, and what is none may have no half to close.
+	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended alone,
+	// closing the connection is the only way to tell the server.
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 		return <-received
@@ -51,10 +54,10 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// send sends what is typed, line by line, to the end of in.
+// send sends each line of in, until in ends or a line is q.
 func send(conn net.Conn, in io.Reader) error {
 	out := frame.NewWriter(conn, limit)
-	inputReader := bufio.NewReader(flushFirst{in, out})
+	inputReader := bufio.NewReader(flushingReader{in, out})
 	for {
 		input, inputErr := inputReader.ReadString('\n') // 读取用户输入
 		inputInfo := strings.TrimSuffix(strings.TrimSuffix(input, "\n"), "\r")
@@ -64,13 +67,13 @@ func send(conn net.Conn, in io.Reader) error {
 			}
 			return errQuit
 		}
-		if input != "" { // a line, be it an empty one; the last one may have no ending
+		if input != "" { // a line, even an empty one; the last one may have no ending
 			if err := out.WriteFrame([]byte(inputInfo)); err != nil { // 发送数据
 				return err
 			}
 		}
 		if inputErr != nil {
-			if err := out.Flush(); err != nil || inputErr == io.EOF {
+			if err := out.Flush(); err != nil || errors.Is(inputErr, io.EOF) {
 				return err
 			}
 			return inputErr
@@ -78,25 +81,26 @@ func send(conn net.Conn, in io.Reader) error {
 	}
 }
 
-// A flushFirst is the input. Before it waits for more of it, the lines so far are sent.
-type flushFirst struct {
+// A flushingReader is the input. Before it reads more, it sends the lines so far.
+type flushingReader struct {
 	in  io.Reader
 	out *frame.Writer
 }
 
-func (f flushFirst) Read(p []byte) (int, error) {
-	if err := f.out.Flush(); err != nil {
+func (r flushingReader) Read(p []byte) (int, error) {
+	if err := r.out.Flush(); err != nil {
 		return 0, err
 	}
-	return f.in.Read(p)
+	return r.in.Read(p)
 }
 
-// receive prints what arrives, until the server ends the connection between two messages.
+// receive prints each message that arrives, until the server ends the
+// connection between two of them.
 func receive(conn net.Conn, out io.Writer) error {
 	in := frame.NewReader(conn, limit)
 	for {
 		message, err := in.ReadFrame()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -3,13 +3,14 @@ package own
 
 import "example.com/tcp-steps/internal/wire"
 
-// Check finds out whether a client that takes nothing keeps the server behind ln from answering another one. It
-// returns in a sentence what is wrong, or "" if nothing is.
+// Check finds out whether the server behind ln still answers a client while
+// another client takes nothing. It returns a sentence that says what's wrong, or
+// "" if nothing is.
 func Check(t *wire.T, ln *wire.Listener) string {
 	greedy := ln.Dial()
 	greedy.Hold(0)
 	greedy.Send("I take nothing")
-	t.Wait() // the server has read it, and waits in Write
+	t.Wait() // the server has read it and waits in Write
 
 	other := ln.Dial()
 	other.Send("and me?")

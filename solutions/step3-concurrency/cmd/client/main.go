@@ -1,4 +1,4 @@
-// A TCP client that shows what the server says when it says it.
+// A TCP client that prints what the server says as soon as it says it.
 package main
 
 import (
@@ -11,8 +11,8 @@ import (
 	echo "example.com/tcp-steps/solutions/step3-concurrency"
 )
 
-// dialTimeout is how long a server may take to answer at all. Without one, it is the kernel's patience
-// that counts, which is minutes.
+// dialTimeout limits how long connecting may take. Without it the kernel gives
+// up only after minutes.
 const dialTimeout = 5 * time.Second
 
 func main() {
