@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,16 +17,28 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	echo "example.com/tcp-steps/step3-concurrency"
 )
 
-// startProcess runs main in a process of its own, with so many descriptors, and returns its number and address.
+// serverFile builds the server and returns its file.
+func serverFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "server")
+	out, err := exec.Command("go", "build", "-o", file, "./cmd/server").CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
+	return file
+}
+
+// startProcess runs the server with so many descriptors and returns its process
+// number and address.
 func startProcess(t *testing.T, descriptors int) (pid int, addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr = ln.Addr().String()
 	ln.Close()
-	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -quiet -addr %s`, descriptors, addr), os.Args[0])
+	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -quiet -addr %s`, descriptors, addr), serverFile(t))
 	cmd.Env = append(os.Environ(), "TCP_STEPS_PROGRAM=1")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
@@ -96,7 +109,7 @@ func TestLoad_HoldsTenThousandIdleClients(t *testing.T) {
 }
 
 func TestLoad_OutlivesClientsThatComeAndGo(t *testing.T) {
-	s := &Server{MaxClients: 100, Log: slog.New(slog.DiscardHandler)}
+	s := &echo.Server{MaxClients: 100, Log: slog.New(slog.DiscardHandler)}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go s.Serve(ln)
@@ -135,7 +148,7 @@ func TestLoad_RunsOutOfDescriptors(t *testing.T) {
 }
 
 func TestLoad_StopsInTheMidstOfIt(t *testing.T) {
-	s := &Server{Log: slog.New(slog.DiscardHandler)}
+	s := &echo.Server{Log: slog.New(slog.DiscardHandler)}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go s.Serve(ln)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,16 +17,27 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	echo "example.com/tcp-steps/step4-framing"
 )
 
-// startProcess runs main in a process of its own, and returns its number and address.
+// serverFile builds the server and returns its file.
+func serverFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "server")
+	out, err := exec.Command("go", "build", "-o", file, "./cmd/server").CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
+	return file
+}
+
+// startProcess runs the server and returns its process number and address.
 func startProcess(t *testing.T) (pid int, addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr = ln.Addr().String()
 	ln.Close()
-	cmd := exec.Command(os.Args[0], "-quiet", "-addr", addr)
+	cmd := exec.Command(serverFile(t), "-quiet", "-addr", addr)
 	cmd.Env = append(os.Environ(), "TCP_STEPS_PROGRAM=1")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
@@ -90,7 +102,7 @@ func TestLoad_HoldsTenThousandIdleClients(t *testing.T) {
 
 func TestLoad_LetsGoOfHalfHeaders(t *testing.T) {
 	const many = 9_000 // both ends are in this process
-	s := &Server{IdleTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	s := &echo.Server{IdleTimeout: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go s.Serve(ln)
