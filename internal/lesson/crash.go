@@ -41,7 +41,8 @@ func submatch(text string, found []int, n int) string {
 	return text[found[2*n]:found[2*n+1]]
 }
 
-// WithoutTraces returns text without the traces of a crash, but with its reason.
+// WithoutTraces returns text without the traces of a crash, but with its
+// reason.
 func WithoutTraces(text string) string {
 	if found := crashReason.FindStringIndex(text); found != nil {
 		text = text[:strings.LastIndex(text[:found[1]], "\n\ngoroutine ")] + "\n"

@@ -89,7 +89,8 @@ func (e *Exercise) Scenario(name string) *Exercise {
 // values, it keeps the message alone, where the test gave one.
 //
 // The message may be a raw string, indented like the code around it. Its
-// paragraphs are wrapped anew; lines that are indented further stay as they are.
+// paragraphs are wrapped anew; lines that are indented further stay as they
+// are.
 func (e *Exercise) Errorf(format string, args ...any) {
 	e.Helper()
 	e.T.Errorf("%s", e.sentence(fmt.Sprintf(format, args...)))

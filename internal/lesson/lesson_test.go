@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
 
-// The exercises of a little lesson, whose second one fails. They run in a process
-// of their own, where LESSON is set, and are no tests of this package.
+// The exercises of a little lesson, whose second one fails. They run in a
+// process of their own, where LESSON is set, and are no tests of this package.
 func exercise(t *testing.T, section string, do func(e *lesson.Exercise)) {
 	if os.Getenv("LESSON") != "" {
 		do(lesson.Start(t, section, "main.go"))

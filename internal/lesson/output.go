@@ -19,8 +19,8 @@ type Output struct {
 	stdout, stderr *os.File // the real ones
 }
 
-// CaptureOutput sends what is printed to a file, so that it does not stand between
-// the test's own lines, until Restore is called.
+// CaptureOutput sends what is printed to a file, so that it does not stand
+// between the test's own lines, until Restore is called.
 func CaptureOutput(e *Exercise) *Output {
 	e.Helper()
 	file, err := os.CreateTemp(os.Getenv(supervised), "output")
@@ -65,8 +65,8 @@ func firstMiB(name string) string {
 	return string(text)
 }
 
-// ShowOutput adds to the failure of t what the learner's program printed, or the
-// beginning and the end of it.
+// ShowOutput adds to the failure of t what the learner's program printed, or
+// the beginning and the end of it.
 func ShowOutput(t *testing.T, text string) {
 	t.Helper()
 	showOutput(t.Output(), text)
@@ -97,8 +97,8 @@ func showOutput(w io.Writer, text string) {
 }
 
 // shorten wraps a line that's too wide for the terminal. Words stay whole, so
-// that an error's text can be found by search; of a word or a line that's longer
-// than any error, it leaves out the middle.
+// that an error's text can be found by search; of a word or a line that's
+// longer than any error, it leaves out the middle.
 func shorten(line string) string {
 	const columns, most = 80 - 10, 4 * 70
 	runes := []rune(line)
@@ -119,8 +119,9 @@ func shorten(line string) string {
 	return strings.ReplaceAll(wrapAt(string(runes), columns), "\n", "\n        ")
 }
 
-// printable returns line with its control characters, and bytes that are no UTF-8,
-// as Go writes them in a string: a terminal must not obey them, nor hide them.
+// printable returns line with its control characters, and bytes that are no
+// UTF-8, as Go writes them in a string: a terminal must not obey them, nor hide
+// them.
 func printable(line string) string {
 	var out strings.Builder
 	for len(line) > 0 {

@@ -62,7 +62,8 @@ func (e *Exercise) AgainUnderRace() {
 const raceTimeout = time.Minute
 
 // raceReserve is what a build with the race detector leaves of go test's time
-// limit for the exercises that follow: half a minute, or a third of a short one.
+// limit for the exercises that follow: half a minute, or a third of a short
+// one.
 func raceReserve(limit time.Duration) time.Duration {
 	return min(30*time.Second, limit/3)
 }
@@ -70,8 +71,8 @@ func raceReserve(limit time.Duration) time.Duration {
 // raceOptions keeps a program from waiting for a second before it ends.
 func raceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
-// raceBinary builds the tests of the package in this folder, the one that is being tested, with the race
-// detector, once for all its exercises.
+// raceBinary builds the tests of the package in this folder, the one that is
+// being tested, with the race detector, once for all its exercises.
 func raceBinary(e *Exercise) (string, error) {
 	race.once.Do(func() { race.file, race.err = buildForRace(e) })
 	return race.file, race.err
@@ -118,7 +119,8 @@ func buildForRace(e *Exercise) (string, error) {
 // raceFolder is removed at the end of the process.
 var raceFolder string
 
-// firstLine returns the first line of text that is not a heading of the go command: "# runtime/cgo".
+// firstLine returns the first line of text that is not a heading of the go
+// command: "# runtime/cgo".
 func firstLine(text string) string {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "# ") {
@@ -138,12 +140,14 @@ func firstRace(text string) string {
 	return wrapper.ReplaceAllString(report, "")
 }
 
-// wrapper matches what the compiler has made of a go statement: the memory is used elsewhere.
+// wrapper matches what the compiler has made of a go statement: the memory is
+// used elsewhere.
 var wrapper = regexp.MustCompile(`(?m)^ *\S*gowrap\d+\(\)\n.*\n`)
 
 var messageStart = regexp.MustCompile(`(?m)^    \w+_test\.go:\d+: `)
 
-// firstMessage returns the first message of a failure in what go test has printed, as one line.
+// firstMessage returns the first message of a failure in what go test has
+// printed, as one line.
 func firstMessage(text string) string {
 	start := messageStart.FindStringIndex(text)
 	if start == nil {

@@ -145,7 +145,8 @@ func (s *supervisor) run() int {
 			}
 			return map[bool]int{false: 0, true: 1}[failed]
 		}
-		// The process ended within an exercise. Tell its story, and go on behind it.
+		// The process ended within an exercise. Tell its story, and go on
+		// behind it.
 		failed = true
 		ended.tell(os.Stdout, cmd.ProcessState.ExitCode(), crash.held.String())
 		if ended.Output != "" {

@@ -43,7 +43,8 @@ func (t *T) Build(folder string) *Built {
 		t.Fatalf("The program can't be built: %v.", err)
 	}
 	file := filepath.Join(dir, filepath.Base(folder)+".exe")
-	// Without -buildvcs=false a damaged .git folder would be the program's fault.
+	// Without -buildvcs=false a damaged .git folder would be the program's
+	// fault.
 	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o", file}
 	if lesson.RaceDetector {
 		args = append(args, "-race")

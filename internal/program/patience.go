@@ -18,9 +18,10 @@ type countdown struct {
 	renewed int
 }
 
-// more reports whether to wait for one more tick. When the time is over it makes
-// sure that the machine isn't too busy: where it takes long to start a program
-// that does nothing, the learner's isn't late, and the countdown starts again.
+// more reports whether to wait for one more tick. When the time is over it
+// makes sure that the machine isn't too busy: where it takes long to start a
+// program that does nothing, the learner's isn't late, and the countdown starts
+// again.
 func (w *countdown) more() bool {
 	if w.left == 0 && w.renewed < 5 && machineIsBusy() {
 		w.renewed++

@@ -69,8 +69,8 @@ func (t *T) Listen() *Server {
 	return t.listen(Addr)
 }
 
-// ListenAnywhere listens on a port that the kernel picks, for a program that can
-// be told where to find it.
+// ListenAnywhere listens on a port that the kernel picks, for a program that
+// can be told where to find it.
 func (t *T) ListenAnywhere() *Server {
 	t.Helper()
 	return t.listen("127.0.0.1:0")
@@ -92,7 +92,8 @@ func (s *Server) Addr() string { return s.ln.Addr().String() }
 // Close stops listening. Connections that were accepted stay.
 func (s *Server) Close() { s.ln.Close() }
 
-// Accept waits until the program has connected, and fails the exercise if it does not.
+// Accept waits until the program has connected, and fails the exercise if it
+// doesn't.
 func (s *Server) Accept(p *Program) *Peer {
 	s.t.Helper()
 	for w := (countdown{left: patience}); w.more(); {
@@ -152,12 +153,14 @@ func (peer *Peer) Send(text string) {
 	}
 }
 
-// Flood sends and sends, and takes nothing, until the program does not take anything either: it waits for
-// this side then. Flood reports whether it has come to that.
+// Flood sends without end and reads nothing, until the program takes no more
+// either, because it waits in Write. Flood reports whether it came to that.
 func (peer *Peer) Flood() bool {
-	// Bytes: whoever takes so many does not wait. A server that answers 128 of 4096 has taken 140 MB when no buffer
-	// has room for more answers. To make that of this side smaller would be quicker, but then the kernel may throw
-	// away, with the answers that have no room in it, what they acknowledge, and the program waits in Read.
+	// A program that takes so many bytes doesn't wait. A server that answers
+	// 128 bytes of 4,096 has taken 140 MB when all buffers are full of answers.
+	// A smaller buffer on this side would be quicker, but then the kernel may
+	// drop answers, and with them what they acknowledge, and the program waits
+	// in Read.
 	const enough = 512 << 20
 	const still = patience * 3 / 10 // ticks without progress
 	peer.picture.Note(peer.side, "sends and sends, takes nothing")
@@ -177,8 +180,8 @@ func (peer *Peer) Flood() bool {
 	return sent < enough
 }
 
-// Receive waits until n bytes have arrived, and returns all that has. It returns
-// less when the connection ends or nothing more comes.
+// Receive waits until n bytes have arrived, and returns all that has. It
+// returns less when the connection ends or nothing more comes.
 func (peer *Peer) Receive(n int) string {
 	return peer.receive(n, patience)
 }
@@ -195,9 +198,9 @@ func (peer *Peer) receive(n, ticks int) string {
 	return got.String()
 }
 
-// Rest waits until the program has ended its half of the connection, by closing it or by
-// a reset, and returns what arrived before that. ended is false if the connection is still
-// open and nothing more comes.
+// Rest waits until the program has ended its half of the connection, by closing
+// it or by a reset, and returns what arrived before that. ended is false if the
+// connection is still open and nothing more comes.
 func (peer *Peer) Rest() (text string, ended bool) {
 	var got strings.Builder
 	for {
@@ -209,15 +212,15 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 }
 
-// Surplus returns what arrives within three ticks: bytes that belong to a message which
-// was thought to be complete.
+// Surplus returns what arrives within three ticks: bytes that belong to a
+// message which was thought to be complete.
 func (peer *Peer) Surplus() string {
 	time.Sleep(3 * tick)
 	return peer.take()
 }
 
-// ReceiveSoon is Receive for an answer that has a reason to come now, or will not come: it
-// waits a quarter of the time.
+// ReceiveSoon is Receive for an answer that comes now or never. It waits a
+// quarter of the time.
 func (peer *Peer) ReceiveSoon(n int) string {
 	return peer.receive(n, patience/4)
 }
@@ -266,14 +269,16 @@ func (peer *Peer) Close() {
 }
 
 // Reset closes the connection so that the other side gets a reset: what happens
-// when a process is killed with bytes unread, or a machine comes back from a crash.
+// when a process is killed with bytes unread, or a machine comes back from a
+// crash.
 func (peer *Peer) Reset() {
 	peer.picture.Closed(peer.side, "resets")
 	peer.conn.SetLinger(0)
 	peer.conn.Close()
 }
 
-// draw adds the pictures of the last two connections on which anything happened.
+// draw adds the pictures of the last two connections on which anything
+// happened.
 func (p *Program) draw(state string) {
 	var last []int
 	for i, peer := range p.peers {

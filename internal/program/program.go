@@ -1,9 +1,9 @@
-// Package program runs the learner's own main as a process of its own, over real
-// TCP, and lets a test type into it, read what it prints, and talk to it.
+// Package program runs a learner's program as a process, over real TCP. A test
+// types into it, reads what it prints, and talks to it.
 //
-// The test binary is the program: its TestMain calls [Main], and [Start] runs the
-// same binary once more. So nothing is built twice, and what runs is what was
-// compiled with the tests.
+// In steps 1 and 2 the test binary is the program: its TestMain calls [Main],
+// and [T.Start] runs the same binary once more. In steps 3 and 4 [T.Build]
+// builds the program.
 package program
 
 import (
@@ -22,7 +22,8 @@ import (
 	"example.com/tcp-steps/internal/wire"
 )
 
-// asProgram is the environment variable that tells the test binary to be the program.
+// asProgram is the environment variable that tells the test binary to be the
+// program.
 const asProgram = "TCP_STEPS_PROGRAM"
 
 // Timeout is the time limit that [Main] sets for all tests together, instead of
@@ -48,7 +49,8 @@ func Run(m *testing.M) int {
 		return 0
 	}
 	flag.Parse()
-	if value("timeout") == "10m0s" && value("count") == "1" && value("bench") == "" && value("fuzz") == "" {
+	isDefault := value("timeout") == "10m0s" && value("count") == "1"
+	if isDefault && value("bench") == "" && value("fuzz") == "" {
 		flag.Set("test.timeout", Timeout.String())
 	}
 	return lesson.Run(m)
@@ -94,8 +96,8 @@ func (p *Program) watchMemory() {
 	}
 }
 
-// Start runs the test binary as the learner's main, with the given arguments, in
-// its turn on port 20000. It doesn't wait for anything that main does.
+// Start runs the test binary as the learner's main, with the given arguments,
+// in its turn on port 20000. It doesn't wait for anything that main does.
 func (t *T) Start(args ...string) *Program {
 	t.Helper()
 	file, err := os.Executable()
@@ -109,7 +111,12 @@ func (t *T) start(file string, args []string) *Program {
 	e := t.Exercise
 	e.Helper()
 	TakeTurn(e)
-	p := &Program{e: e, cmd: exec.Command(file, args...), typed: make(chan struct{}), ended: make(chan struct{})}
+	p := &Program{
+		e:     e,
+		cmd:   exec.Command(file, args...),
+		typed: make(chan struct{}),
+		ended: make(chan struct{}),
+	}
 	close(p.typed) // nothing was
 	// Under -race a program would wait for a second before it exits.
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
@@ -118,7 +125,7 @@ func (t *T) start(file string, args []string) *Program {
 	stdin, err := p.cmd.StdinPipe()
 	p.stdin = stdin
 	p.cmd.SysProcAttr = dieWithUs
-	p.cmd.WaitDelay = time.Second // for a process that the program has started, and that has its output
+	p.cmd.WaitDelay = time.Second // a process that the program started may keep its output open
 	if err == nil {
 		err = p.cmd.Start()
 	}
@@ -132,15 +139,16 @@ func (t *T) start(file string, args []string) *Program {
 	go p.watchMemory()
 	t.programs = append(t.programs, p)
 	if deadline, ok := e.Deadline(); ok {
-		// At the time limit of go test this process dies without a chance to clean up.
+		// At go test's time limit this process dies without a chance to clean
+		// up.
 		late := time.AfterFunc(time.Until(deadline)-tick, func() { p.cmd.Process.Kill() })
 		t.onEnd(func() { late.Stop() })
 	}
 	return p
 }
 
-// Stop ends the program and its connections, and leaves them out of what a failure
-// shows: for an exercise that goes on without them.
+// Stop ends the program and its connections, and leaves them out of what a
+// failure shows: for an exercise that goes on without them.
 func (p *Program) Stop() {
 	p.stopped = true
 	p.end()
@@ -183,8 +191,9 @@ func (p *Program) end() {
 	}
 }
 
-// Type types the text, which the program reads from its standard input. Where the
-// program has ended, nothing happens. Where it is slow to read, the text is typed meanwhile.
+// Type types the text, which the program reads from its standard input. If the
+// program has ended, nothing happens. If it's slow to read, Type doesn't wait
+// longer than a second; the rest is typed meanwhile.
 func (p *Program) Type(text string) {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "typed: "+wire.Show(text))
@@ -202,7 +211,8 @@ func (p *Program) Type(text string) {
 	}
 }
 
-// CloseInput ends the program's standard input behind what was typed: what Ctrl-D does in a terminal.
+// CloseInput ends the program's standard input behind what was typed, as Ctrl-D
+// does in a terminal.
 func (p *Program) CloseInput() {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "the input ends")
@@ -213,20 +223,21 @@ func (p *Program) CloseInput() {
 	}()
 }
 
-// Shows waits until the program's standard output contains the text, and reports
-// whether it does.
+// Shows waits until the program's standard output contains the text, and
+// reports whether it does.
 func (p *Program) Shows(text string) bool {
 	return p.wait(func() bool { return strings.Contains(p.stdout.String(), text) })
 }
 
-// Says waits until the program has printed anything but white space, be it to standard
-// output or to standard error, and reports whether it has.
+// Says waits until the program has printed anything but white space, be it to
+// standard output or to standard error, and reports whether it has.
 func (p *Program) Says() bool {
 	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
 }
 
-// Stdout returns what the program has written to its standard output so far, Stderr
-// what it has written to its standard error, and Output both; each the first MiB.
+// Stdout returns what the program has written to its standard output so far,
+// Stderr what it has written to its standard error, and Output both; each the
+// first MiB.
 func (p *Program) Stdout() string { return p.stdout.String() }
 
 // Stderr: see Stdout.
@@ -240,8 +251,8 @@ func (p *Program) Ended() bool {
 	return p.wait(p.hasEnded)
 }
 
-// ExitStatus returns the status with which the program has ended; -1 if it is still
-// running, or a signal has ended it.
+// ExitStatus returns the status with which the program has ended; -1 if it is
+// still running, or a signal has ended it.
 func (p *Program) ExitStatus() int {
 	if !p.hasEnded() {
 		return -1
@@ -249,8 +260,8 @@ func (p *Program) ExitStatus() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Interrupt does what Ctrl-C does in a terminal, and reports whether this system can
-// do that to another program.
+// Interrupt does what Ctrl-C does in a terminal, and reports whether this
+// system can do that to another program.
 func (p *Program) Interrupt() bool {
 	if runtime.GOOS == "windows" {
 		return false
@@ -262,8 +273,9 @@ func (p *Program) Interrupt() bool {
 	return true
 }
 
-// StaysUp waits for a twentieth of the usual time, or longer on a busy machine, and reports whether the program is
-// still running. A program that has begun to end is gone by then.
+// StaysUp waits for a twentieth of the usual time, or longer on a busy machine,
+// and reports whether the program is still running. A program that has begun to
+// exit is gone by then.
 func (p *Program) StaysUp() bool {
 	for w := (countdown{left: patience / 20}); w.more(); {
 		select {
@@ -302,15 +314,16 @@ func (p *Program) wait(holds func() bool) bool {
 	return holds()
 }
 
-// Crashed reports whether the program has ended by a panic, or by another error that
-// Go does not let a program survive.
+// Crashed reports whether the program has ended by a panic, or by another error
+// that Go does not let a program survive.
 func (p *Program) Crashed() bool {
 	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 && lesson.Crash(p.stderr.String()) != ""
 }
 
-// String says in a few words what has become of the program, as the end of a
+// String says in a few words what has become of the program, as part of a
 // failure's message: "it's still running", "it exited with status 0", "it
-// crashed at main.go:31: …". Give the program itself to a message: a test that passes asks for no words.
+// crashed at main.go:31: …". Give the program itself to a message, so that a
+// test that passes doesn't wait for the words.
 func (p *Program) String() string {
 	p.settle()
 	switch {
@@ -339,8 +352,8 @@ func (p *Program) state() string {
 	return fmt.Sprintf("exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
-// settle gives a program whose last sign of life was the end of a connection the
-// time to end itself.
+// settle gives a program whose last sign of life was the end of a connection
+// the time to end itself.
 func (p *Program) settle() {
 	select {
 	case <-p.ended:

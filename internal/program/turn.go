@@ -13,21 +13,21 @@ import (
 // Addr is where the document's two programs meet.
 const Addr = "127.0.0.1:20000"
 
-// turnstile is a port that a test listens on while it uses [Addr]. Tests of other
-// packages, which go test runs at the same time, wait for it. Whatever happens to
-// the test, the system frees the port with the process.
+// turnstile is a port that a test listens on while it uses [Addr]. Tests of
+// other packages, which go test runs at the same time, wait for it. Whatever
+// happens to the test, the system frees the port with the process.
 const turnstile = "127.0.0.1:19999"
 
-// HasTurn is the environment variable by which a test that has its turn lends it to
-// the tests that it runs as processes of their own.
+// HasTurn is the environment variable by which a test that has its turn lends
+// it to the tests that it runs as processes of their own.
 const HasTurn = "TCP_STEPS_HAS_TURN"
 
 // hasTurn tells that the exercise that is running in this process has its turn.
 var hasTurn bool
 
-// TakeTurn waits until no other test uses port 20000, and keeps it from the others
-// until the exercise ends. It fails the exercise if the port is in use all the same.
-// [Start] and [Listen] call it.
+// TakeTurn waits until no other test uses port 20000, and keeps it from the
+// others until the exercise ends. It fails the exercise if the port is in use
+// all the same. [Start] and [Listen] call it.
 func TakeTurn(e *lesson.Exercise) {
 	e.Helper()
 	if hasTurn {
@@ -99,8 +99,9 @@ func holdsTurn() (inTurn, greets bool) {
 	return true, string(got) == greeting || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// inUse reports whether somebody listens on Addr. On some systems one can listen
-// beside a program that has ":20000", and on some systems dialing is not enough either.
+// inUse reports whether a program listens on Addr. On some systems another
+// program may listen beside one that has ":20000", so that listening doesn't
+// tell; on others dialing doesn't.
 func inUse() bool {
 	if Reaches(Addr) {
 		return true
@@ -113,7 +114,7 @@ func inUse() bool {
 	return false
 }
 
-// Reaches reports whether somebody listens on the address of this machine.
+// Reaches reports whether a program listens on the address of this machine.
 func Reaches(addr string) bool {
 	conn, err := net.DialTimeout("tcp", addr, patience/5*tick)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 
 // A Conn is one end of a connection in memory. It is a [net.Conn] that keeps to
 // what TCP does, with one difference: it never joins what was written apart, so
-// that a Read returns bytes of one Write, or of one piece of [Peer.Send], and no
-// more. Like a [net.TCPConn] it has a CloseWrite.
+// that a Read returns bytes of one Write, or of one piece of [Peer.Send], and
+// no more. Like a [net.TCPConn] it has a CloseWrite.
 //
-// Its errors are those of a TCPConn on Linux: [io.EOF] as it is, everything else in a
-// [*net.OpError]: [net.ErrClosed], [os.ErrDeadlineExceeded], and, as
+// Its errors are those of a TCPConn on Linux: [io.EOF] as it is, everything
+// else in a [*net.OpError]: [net.ErrClosed], [os.ErrDeadlineExceeded], and, as
 // [*os.SyscallError], [syscall.ECONNRESET] and [syscall.EPIPE]. A reset is told
-// once, to whoever calls first; after that Read returns io.EOF and Write EPIPE.
+// once, to the first call; after that Read returns io.EOF and Write EPIPE.
 type Conn struct {
 	link *link
 	side Side
@@ -61,7 +61,8 @@ type stream struct {
 }
 
 // Pipe returns the two ends of a new connection: the client's and the server's.
-// Neither direction has a limit, so that a Write never waits; see [Conn.SetReadBuffer].
+// Neither direction has a limit, so that a Write never waits; see
+// [Conn.SetReadBuffer].
 func Pipe() (client, server *Conn) {
 	return newPipe(clientName, serverName, nil)
 }
@@ -130,7 +131,7 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 		return 0, nil, true
 	case c.in.size > 0:
 		n = c.in.take(p)
-		c.link.changed.Broadcast() // there is room again
+		c.link.changed.Broadcast() // there's room again
 		return n, nil, true
 	case c.reset && !c.told:
 		c.told = true
@@ -141,10 +142,10 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 	return 0, nil, false
 }
 
-// Write makes p one piece for the other end, or, where a limit splits it, several.
-// It returns when all of it fits below that limit. As on TCP, an empty p sends nothing, and the
-// first Write to a peer that has gone succeeds: only its answer, a reset, makes
-// the next one fail.
+// Write makes p one piece for the other end, or, where a limit splits it,
+// several. It returns when all of it fits below that limit. As on TCP, an empty
+// p sends nothing, and the first Write to a peer that has gone succeeds: only
+// its answer, a reset, makes the next one fail.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -173,7 +174,7 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 	case c.writeDeadline.hasPassed():
 		return 0, os.ErrDeadlineExceeded, true
 	case c.guard.isOver():
-		return 0, net.ErrClosed, true // who waits here may hold a lock that others wait for
+		return 0, net.ErrClosed, true // the caller may hold a lock that others wait for
 	case len(p) == 0:
 		return 0, nil, true
 	case c.reset && !c.told:
@@ -184,7 +185,7 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 	case c.peer.closed:
 		c.sentAfter = true // and the reset is on its way
 		c.link.picture.Sent(c.side, p)
-		c.link.picture.Note(c.side.Other(), "nobody is left to read it")
+		c.link.picture.Note(c.side.Other(), "closed: nothing reads it")
 		return len(p), nil, true
 	}
 	n = min(len(p), out.limit-out.size)
@@ -203,7 +204,7 @@ func (c *Conn) send(p []byte) {
 }
 
 // CloseWrite promises that this end writes no more: the other end reads io.EOF
-// once it has read what is under way. Reading goes on.
+// once it has read what is in flight. Reading goes on.
 func (c *Conn) CloseWrite() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -218,9 +219,9 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close closes both directions; what waits in a Read or Write of this end returns
-// net.ErrClosed. What this end wrote can still be read at the other. As on TCP,
-// closing while there are bytes that nobody has read resets the connection.
+// Close closes both directions; what waits in a Read or Write of this end
+// returns net.ErrClosed. What this end wrote can still be read at the other. As
+// on TCP, closing with bytes unread resets the connection.
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -232,7 +233,7 @@ func (c *Conn) Close() error {
 }
 
 // Reset closes this end the hard way, as a TCPConn does with SetLinger(0): the
-// other end reads what is under way, and then syscall.ECONNRESET.
+// other end reads what is in flight, and then syscall.ECONNRESET.
 func (c *Conn) Reset() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -305,7 +306,8 @@ func (c *Conn) setDeadline(t time.Time, deadlines ...*deadline) error {
 	return nil
 }
 
-// wait gives up the lock until something has changed, and counts those who wait.
+// wait releases the lock until something has changed, and counts those that
+// wait.
 func (c *Conn) wait(waiting *int) {
 	*waiting++
 	c.link.changed.Wait()

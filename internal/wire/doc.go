@@ -1,4 +1,4 @@
-// Package wire is a TCP connection in memory that a test writes like a score.
+// Package wire is a TCP connection in memory that a test scripts.
 //
 // A test in [Test] gets a client's or a server's end of a connection, a [Peer],
 // while the code under test gets the other, a [Conn], and takes it for a TCP
@@ -6,8 +6,8 @@
 // it: client.Send("hel", "lo") takes two Reads, client.Send("hello") one.
 //
 // All of it runs in a bubble of [testing/synctest], and everything that waits,
-// waits durably: time passes only when nothing else can happen, a timeout takes no real time, and
-// each run is like the other. Code that spins is stopped, code that hangs is
-// told from code that works at once, and a failed test ends with a picture of
-// what went over the wire.
+// waits durably: time passes only when nothing else can happen, a timeout takes
+// no real time, and all runs are the same. Code in a busy loop is stopped, code
+// that hangs shows at once, and a failed test ends with a picture of what went
+// over the wire.
 package wire

@@ -49,7 +49,7 @@ func (t *T) states(c *Conn) []string {
 		states = append(states, count(c.in.size, "byte")+" unread")
 	}
 	if (c.in.ended || t.idle()) && !lent {
-		states = append(states, "has not closed")
+		states = append(states, "hasn't closed")
 	}
 	return states
 }

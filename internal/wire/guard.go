@@ -16,16 +16,17 @@ const (
 	// Right code does so once or twice.
 	maxIdle = 1000
 
-	// maxPieces is how many Writes may wait to be read. It leaves room for 1 MiB,
-	// written byte by byte, and is reached in a second by code that writes forever.
+	// maxPieces is how many Writes may wait to be read. It leaves room for 1
+	// MiB, written byte by byte, and is reached in a second by code that writes
+	// forever.
 	maxPieces = 2 << 20
 
-	// maxBytes is how many bytes may wait to be read, which is far more than any
-	// exercise needs.
+	// maxBytes is how many bytes may wait to be read, which is far more than
+	// any exercise needs.
 	maxBytes = 64 << 20
 
-	// maxWaiting is how many goroutines may wait in one call on one connection or
-	// listener. Right code has one or two there, or one for each processor.
+	// maxWaiting is how many goroutines may wait in one call on one connection
+	// or listener. Right code has one or two there, or one for each processor.
 	maxWaiting = 500
 )
 
@@ -34,8 +35,8 @@ const (
 // nothing.
 //
 // Two connections have nothing in common that both of them write to, neither
-// here nor elsewhere in this package. Otherwise the race detector would take two
-// goroutines that use two connections for synchronized, and miss what it's
+// here nor elsewhere in this package. Otherwise the race detector would take
+// two goroutines that use two connections for synchronized, and miss what it's
 // there to find.
 type guard struct {
 	over    atomic.Bool // the test is done: what uses the wire from now on ends

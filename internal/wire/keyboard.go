@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// A Keyboard is what a client reads its input from, an [io.Reader]. The test types, and
-// never waits for the client.
+// A Keyboard is what a client reads its input from, an [io.Reader]. The test
+// types, and never waits for the client.
 type Keyboard struct {
 	t       *T
 	mu      sync.Mutex
@@ -38,7 +38,8 @@ func (k *Keyboard) Type(text string) {
 	k.changed.Broadcast()
 }
 
-// End ends the input, as Ctrl-D does in a terminal: Read returns io.EOF when it has returned what was typed.
+// End ends the input, as Ctrl-D does in a terminal: Read returns io.EOF once it
+// has returned what was typed.
 func (k *Keyboard) End() {
 	k.t.note("the input ends")
 	k.mu.Lock()
@@ -95,7 +96,8 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// Text waits until the client has come to rest, and returns all that it has printed so far.
+// Text waits until the client has come to rest, and returns all that it has
+// printed so far.
 func (s *Screen) Text() string {
 	s.t.Helper()
 	s.t.Wait()
@@ -110,7 +112,8 @@ func (s *Screen) Shows(text string) bool {
 	return s.t.Until(func() bool { return strings.Contains(s.Text(), text) })
 }
 
-// note adds something that happens at the client's side of the newest connection to its picture.
+// note adds something that happens at the client's side of the newest
+// connection to its picture.
 func (t *T) note(words string) {
 	if len(t.conns) > 0 {
 		t.conns[len(t.conns)-1].link.picture.Note(Client, words)

@@ -9,7 +9,7 @@ import (
 )
 
 // A Listener is a [net.Listener] in memory whose clients, and whose errors, the
-// test writes down. Clients that nobody accepts wait, as in a kernel's backlog,
+// test scripts. Clients that aren't accepted wait, as in a kernel's backlog,
 // and may send meanwhile.
 type Listener struct {
 	t       *T
@@ -34,7 +34,8 @@ func (t *T) Listen() *Listener {
 	return l
 }
 
-// Dial connects a client. It succeeds whether the code under test calls Accept or not.
+// Dial connects a client. It succeeds whether the code under test calls Accept
+// or not.
 func (l *Listener) Dial() *Peer {
 	test, conn := newPipe(l.t.clientName(), serverName, l.t.guard)
 	client := l.t.add(test, conn)
@@ -58,8 +59,8 @@ func (l *Listener) Fail(errs ...error) {
 	l.changed.Broadcast()
 }
 
-// OnAccept makes f run whenever a client is just being accepted: it has left the
-// backlog, and Accept has not returned yet. f may sleep, and let happen what it likes meanwhile.
+// OnAccept makes f run whenever a client is just being accepted: it has left
+// the backlog, and Accept hasn't returned yet. f may sleep.
 func (l *Listener) OnAccept(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +150,7 @@ func (l *Listener) Calls() []time.Time {
 	return append([]time.Time(nil), l.calls...)
 }
 
-// Waiting returns how many clients nobody has accepted yet.
+// Waiting returns how many clients haven't been accepted yet.
 func (l *Listener) Waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 // A Peer is the test's own end of a connection. Its methods belong to the
 // goroutine of the test, and never block it.
 //
-// What the peer waits for, it waits for until the code under test has come to rest, and
-// after that a second of the bubble's time: so code that pauses passes, too.
+// A method that waits does so until the code under test is at rest, and then
+// for a second of the bubble's time at most: so code that pauses passes.
 type Peer struct {
 	t    *T
 	conn *Conn // the test's end
@@ -32,16 +32,16 @@ func (p *Peer) Send(pieces ...string) {
 		case piece == "":
 		case c.closed, c.peer.closed, c.reset:
 			c.link.picture.Sent(c.side, []byte(piece))
-			c.link.picture.Note(c.side.Other(), "nobody is left to read it")
+			c.link.picture.Note(c.side.Other(), "closed: nothing reads it")
 		default:
 			c.send([]byte(piece))
 		}
 	}
 }
 
-// Receive waits until something arrives, and then until nothing more has arrived
-// for a tenth of a second. It returns all that has arrived since the last
-// Receive, in one string; "" if nothing has.
+// Receive waits until something arrives, and then until nothing more has
+// arrived for a tenth of a second. It returns all that has arrived since the
+// last Receive, in one string; "" if nothing has.
 func (p *Peer) Receive() string {
 	p.t.Helper()
 	return strings.Join(p.ReceivePieces(), "")
@@ -67,8 +67,9 @@ func (p *Peer) ReceivePieces() []string {
 	return pieces
 }
 
-// Arrived returns what has arrived by now, the code under test being at rest, with a string for each
-// Write of the other side. It lets no time pass.
+// Arrived waits until the code under test is at rest and returns what has
+// arrived, with a string for each Write of the other side. It lets no time
+// pass.
 func (p *Peer) Arrived() []string {
 	p.t.Helper()
 	var pieces []string
@@ -91,23 +92,24 @@ func (p *Peer) isOver() bool {
 }
 
 // Ended waits until the other side has ended its half of the connection, by
-// Close, CloseWrite or a reset, and all that it sent was received; it reports whether that
-// is so.
+// Close, CloseWrite or a reset, and all that it sent was received. It reports
+// whether that's so.
 func (p *Peer) Ended() bool {
 	p.t.Helper()
 	p.use()
 	return p.t.Until(p.isOver)
 }
 
-// Closed waits until the other side has closed its end, and so given back what it
-// held, and reports whether it has. CloseWrite does not do that.
+// Closed waits until the other side has closed its end and so released what it
+// held, and reports whether it has. CloseWrite doesn't do that.
 func (p *Peer) Closed() bool {
 	p.t.Helper()
 	p.use()
 	return p.t.Until(p.IsClosed)
 }
 
-// IsClosed reports, without waiting, whether the other side has closed its end. It may be called by any goroutine.
+// IsClosed reports, without waiting, whether the other side has closed its end.
+// Any goroutine may call it.
 func (p *Peer) IsClosed() bool {
 	other := p.conn.peer
 	other.link.mu.Lock()
@@ -127,15 +129,15 @@ func (p *Peer) WasReset() bool {
 	})
 }
 
-// Close closes the connection. If there is something that Receive has not taken,
-// that is a reset, as on TCP.
+// Close closes the connection. If something is there that Receive hasn't taken,
+// that's a reset, as on TCP.
 func (p *Peer) Close() { p.use().Close() }
 
 // CloseWrite promises to send no more; the peer still receives.
 func (p *Peer) CloseWrite() { p.use().CloseWrite() }
 
-// Reset closes the connection the hard way: a process that was killed, a machine that
-// has forgotten the connection.
+// Reset closes the connection abruptly, like a process that was killed or a
+// machine that has forgotten the connection.
 func (p *Peer) Reset() { p.use().Reset() }
 
 // Hold makes the peer one that takes no more than the given number of bytes
@@ -143,9 +145,10 @@ func (p *Peer) Reset() { p.use().Reset() }
 // With [NoLimit] it takes everything again.
 func (p *Peer) Hold(bytes int) { p.use().SetReadBuffer(bytes) }
 
-// OnReadDeadline makes f run once, when the other side is just about to set its next deadline for Read, in the
-// goroutine that does so. That goroutine may hold a lock, so f must not wait for others; it can give
-// way to them, by runtime.Gosched.
+// OnReadDeadline makes f run once, when the other side is about to set its next
+// deadline for Read, in the goroutine that sets it. That goroutine may hold a
+// lock, so f must not wait for others; it can give way to them by
+// runtime.Gosched.
 func (p *Peer) OnReadDeadline(f func()) {
 	other := p.use().peer
 	other.link.mu.Lock()
@@ -153,7 +156,8 @@ func (p *Peer) OnReadDeadline(f func()) {
 	other.onReadDeadline = f
 }
 
-// Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr returns.
+// Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr
+// returns.
 func (p *Peer) Addr() net.Addr { return p.conn.name }
 
 // use returns the test's end, and notes that the test has to do with it now.

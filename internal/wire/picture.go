@@ -31,7 +31,8 @@ func (s Side) Other() Side { return 1 - s }
 type Picture struct {
 	// Name stands behind "client" above the picture: "2" for the second one.
 	Name string
-	// Clock, if set, tells the time of an event; the picture then shows where a second or more passed.
+	// Clock, if set, tells the time of an event; the picture then shows where a
+	// second or more passed.
 	Clock func() time.Time
 
 	mu     sync.Mutex
@@ -74,7 +75,8 @@ func (p *Picture) Sent(from Side, piece []byte) {
 	p.add(event{kind: sent, side: from, text: Show(string(piece)), bytes: len(piece), times: 1})
 }
 
-// endsInRun reports whether the last maxRun events are pieces from the given side.
+// endsInRun reports whether the last maxRun events are pieces from the given
+// side.
 func (p *Picture) endsInRun(from Side) bool {
 	n := len(p.events)
 	if n-p.run < maxRun {
@@ -134,8 +136,8 @@ const (
 	longPause = time.Second // shorter ones are not shown
 )
 
-// Draw returns the picture as lines of at most 76 columns. The client and server
-// lines say what each side does at the end, a line each, "" for nothing.
+// Draw returns the picture as lines of at most 76 columns. The client and
+// server lines say what each side does at the end, a line each, "" for nothing.
 func (p *Picture) Draw(client, server []string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +171,8 @@ func (p *Picture) Title() string {
 
 // Next returns the lines that have come since the last call, each with its
 // newline, for a picture that grows before the reader's eyes. While a row of
-// pieces may still grow, its last line waits for a later call, unless all is true.
+// pieces may still grow, its last line waits for a later call, unless all is
+// true.
 func (p *Picture) Next(all bool) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,9 +224,10 @@ func between(text string) string {
 	return strings.Repeat(" ", margin) + "│" + text + "│"
 }
 
-// Show returns text in quotes, or "nothing" if it is empty, as a failure's message and the picture have it: what
-// does not fit, or is no text, becomes its first characters and the number of
-// bytes; bytes that are not UTF-8, and control characters, stand as Go writes them in a string.
+// Show returns text in quotes, or "nothing" if it's empty, as messages and the
+// picture show it. A text that doesn't fit is shortened to its first characters
+// and its number of bytes. Bytes that aren't UTF-8, and control characters,
+// appear as in a Go string.
 func Show(text string) string {
 	const room, start = 32, 10
 	if text == "" {

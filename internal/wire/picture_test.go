@@ -70,14 +70,14 @@ func TestPicture(t *testing.T) {
 				p.Sent(wire.Client, []byte("hello"))
 				p.Waited(wire.Client)
 			},
-			server: []string{"returned", "5 bytes unread", "has not closed"},
+			server: []string{"returned", "5 bytes unread", "hasn't closed"},
 			want: `
     client                                         server
       │  "hello" ─────────────────────────────────►  │
       │  … nothing comes                             │
       │                                              │  returned
       │                                              │  5 bytes unread
-      │                                              │  has not closed
+      │                                              │  hasn't closed
 `,
 		},
 		{
@@ -226,8 +226,8 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// A picture that grows gives each of its lines once; a row of pieces waits until
-// it's clear how long it is.
+// A picture that grows gives each of its lines once; a row of pieces waits
+// until it's clear how long it is.
 func TestPicture_Next(t *testing.T) {
 	var p wire.Picture
 	p.Name = "2"

@@ -46,8 +46,8 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// synctest.Test panics if it leaves a goroutine behind, which finish has
-		// told already, or ends this one by Goexit.
+		// synctest.Test panics if it leaves a goroutine behind, which finish
+		// has told already, or ends this one by Goexit.
 		defer func() { recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
 			t = &T{Exercise: e.In(st), guard: g, ours: bubbled()}
@@ -171,7 +171,8 @@ func (t *T) add(test, conn *Conn) *Peer {
 }
 
 // Wait waits until the code under test has come to rest: each of its goroutines
-// has ended or waits, for the time to pass if nothing else. It lets no time pass.
+// has ended or waits, for the time to pass if nothing else. It lets no time
+// pass.
 func (t *T) Wait() {
 	t.Helper()
 	synctest.Wait()

@@ -26,7 +26,8 @@ func serve(conn net.Conn) {
 	io.Copy(conn, conn)
 }
 
-// An exhibit is an exercise that fails, to show how. It runs in a process of its own.
+// An exhibit is an exercise that fails, to show how. It runs in a process of
+// its own.
 var exhibits = map[string]struct {
 	run  func(t *wire.T)
 	want []string // what the failure says
@@ -518,7 +519,8 @@ func TestKeyboard_EndsWhoWaitsForIt(t *testing.T) {
 }
 
 // What two connections do is not synchronized by the wire: otherwise the race
-// detector would miss what the code under test forgets. This test's race is found by -race, in a process of its own.
+// detector would miss what the code under test forgets. This test's race is
+// found by -race, in a process of its own.
 func TestTest_HidesNoRace(t *testing.T) {
 	if os.Getenv("EXHIBIT") == "a race" {
 		in(t, func(t *wire.T) {
