@@ -1,85 +1,204 @@
-package readbuffer
+package echo_test
 
 import (
 	"fmt"
-	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/wire"
+	echo "example.com/tcp-steps/step4-framing"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
-
 func Test01_KeepsEveryByteOfALongMessage(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#1-keep-every-byte-of-a-long-message")
-	wire.Test(e, func(t *wire.T) {
-		client, conn := t.Client()
-		t.Go(func() { process(conn) })
+	e := lesson.Start(t, "docs/4-framing.md#1-keep-every-byte-of-a-long-message", "readbuffer.go")
+	wire.Test(e, "two clients, each with a message of 200 bytes", twoLongMessages)
+}
 
-		long := strings.Repeat("a", 200)
-		client.Send(long)
-		answer := client.Receive()
+func twoLongMessages(t *wire.T) {
+	long := numbers(200)
+	client, conn := t.Client()
+	t.Go(func() { echo.Process(conn) })
 
-		require.NotEmpty(t, answer, "200 bytes went in and nothing came back: the server waits for something that was not promised, a newline, the end of "+
-			"the connection, or a pause")
-		require.Equalf(t, long, answer, "200 bytes went in as one piece, and %d came back: a bufio.Reader takes up to 4096 bytes from the connection "+
-			"at a time, gives out as many as it is asked for, and keeps the others. If a new one is made in every round, it begins with none; if each Read is to fill an array, the others wait until it can be filled", len(answer))
-	})
+	client.Send(long)
+	requireEcho(t, client, long)
+
+	second, conn2 := t.Client()
+	t.Go(func() { echo.Process(conn2) })
+
+	second.Send(long)
+	answer := second.Receive()
+
+	require.NotEmpty(t, answer, `
+		The first client got its answer. The second one, on a connection of its own, got
+		nothing.
+
+		A bufio.Reader reads from the connection it was made for. If process keeps one for
+		longer than its connection, it must Reset it to the new one.`)
+	require.Equalf(t, long, answer, `
+		The first client got its 200 bytes back. The second one sent the same bytes and got
+		%s.
+
+		What one client sent must not reach another one: every connection needs a reader and
+		a buffer of its own.`, wire.Show(answer))
 }
 
 func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#2-keep-every-byte-however-it-is-cut")
-	for _, size := range []int{1, 128, 129, 300, 4096, 5000, 65536, 1 << 20} {
+	e := lesson.Start(t, "docs/4-framing.md#2-keep-every-byte-however-it-is-cut", "readbuffer.go")
+	sizes := []int{1, 127, 128, 129, 300, 512, 1024, 4095, 4096, 4097, 5000, 65536, 1 << 20}
+	for _, size := range sizes {
 		for _, cut := range []struct {
 			how   string
 			bytes int // of a piece
 		}{
-			{"as one piece", size},
+			{"in one piece", size},
 			{"in two pieces", size/2 + 1},
 			{"in pieces of 100 bytes", 100},
 			{"byte by byte", 1},
 		} {
 			if size/cut.bytes > 5000 {
-				continue // that would take long, and shows nothing new
+				continue // that would take long and show nothing new
 			}
-			wire.Test(e, func(t *wire.T) {
+			wire.Test(e, countBytes(size)+" "+cut.how, func(t *wire.T) {
 				client, conn := t.Client()
-				t.Go(func() { process(conn) })
+				t.Go(func() { echo.Process(conn) })
 
 				sent := numbers(size)
 				for at := 0; at < size; at += cut.bytes {
 					client.Send(sent[at:min(at+cut.bytes, size)])
 				}
-				answer := client.Receive()
 
-				same := 0
-				for same < len(answer) && same < size && answer[same] == sent[same] {
-					same++
-				}
-				require.NotEmptyf(t, answer, "%s went in %s and nothing came back: the server waits for something that was not promised, a newline, "+
-					"the end of the connection, or a Read that does not fill its buffer", bytes(size), cut.how)
-				require.Truef(t, answer == sent, "%s went in %s, %d came back, and the first %d of them are the right ones: what one Read of the connection has "+
-					"brought must come back as a whole, and once; what lies in a buffer from which nobody takes it any more is lost", bytes(size), cut.how, len(answer), same)
+				requireEcho(t, client, sent)
 			})
 		}
 	}
+	special := []string{"  blanks  \t", "100% %d", "a\r\n", "\n", "\x00\xff", "世界"[:4]}
+	for _, text := range special {
+		wire.Test(e, "a message with special bytes", func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() { echo.Process(conn) })
+
+			client.Send(text)
+
+			requireEcho(t, client, text)
+		})
+	}
 }
 
-func bytes(n int) string {
+// requireEcho requires that the client gets back what it sent, and tells the
+// ways to fail apart.
+func requireEcho(t *wire.T, client *wire.Peer, sent string) {
+	t.Helper()
+	answer := client.Receive()
+	if answer == sent {
+		return
+	}
+	if answer == "" {
+		failWithoutAnswer(t, client, sent)
+	}
+	require.LessOrEqualf(t, len(answer), len(sent), `
+		The client sent %s and got %s: more than it had sent.
+
+		Either Write got the whole array, of which Read had filled only the first n bytes, or
+		some bytes were sent twice.`,
+		countBytes(len(sent)), countBytes(len(answer)))
+	require.Falsef(t, len(answer) == len(sent) && sorted(answer) == sorted(sent), `
+		The client sent %s and got the same bytes in another order.
+
+		Each Write must return before the next one begins. Goroutines that write to the same
+		connection overtake each other.`, countBytes(len(sent)))
+	require.Truef(t, strings.HasPrefix(sent, answer), `
+		The client sent %s and got %s. Up to byte %d the answer is right.
+
+		Every byte that Read returned must come back as it is, once and in order.`,
+		wire.Show(sent), wire.Show(answer), same(sent, answer)+1)
+
+	client.Send(strings.Repeat(".", 200))
+	late := client.Receive()
+
+	require.Falsef(t, strings.HasPrefix(late, sent[len(answer):]), `
+		The client sent %s and only %d came back. The others came when the client had sent
+		200 bytes more.
+
+		The server has them, but waits for something that wasn't promised: for a buffer to be
+		full, as io.ReadFull and a bufio.Writer without Flush do.`,
+		countBytes(len(sent)), len(answer))
+	t.Fatalf(`
+		The client sent %s and only %d came back. The others were lost.
+
+		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
+		asked for. If each round makes a new one, those bytes are gone.`, countBytes(len(sent)), len(answer))
+}
+
+// failWithoutAnswer sends more, then ends the connection, and says when the
+// answer came.
+func failWithoutAnswer(t *wire.T, client *wire.Peer, sent string) {
+	t.Helper()
+	client.Send(strings.Repeat(".", 9000))
+	if client.Receive() != "" {
+		t.Fatalf(`
+			The client sent %s and got nothing. An answer came when the client had sent 9,000
+			bytes more.
+
+			The server waits for something that wasn't promised: for a buffer to be full, as
+			io.ReadFull and a bufio.Writer without Flush do, or for a Read that brings less
+			than a full array.`, countBytes(len(sent)))
+	}
+	client.Send("\n")
+	if client.Receive() != "" {
+		t.Fatalf(`
+			The client sent %s and got nothing. An answer came when the client had sent a
+			newline.
+
+			The server waits for something that wasn't promised: a message need not contain
+			a newline.`, countBytes(len(sent)))
+	}
+	client.CloseWrite()
+	if client.Receive() != "" {
+		t.Fatalf(`
+			The client sent %s and got nothing. An answer came when the client had ended its
+			side of the connection.
+
+			The server waits for something that wasn't promised: a client may wait for its
+			answer before it goes on.`, countBytes(len(sent)))
+	}
+	t.Fatalf(`
+		The client sent %s and got nothing, not even when it had sent more and ended its side
+		of the connection.
+
+		Each Read that returns bytes needs a Write that sends them.`, countBytes(len(sent)))
+}
+
+func countBytes(n int) string {
 	if n == 1 {
 		return "1 byte"
 	}
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// numbers returns a text of the given length in which no two places look alike: "0 1 2 3 …".
+// numbers returns a text of the given size in which no two parts look alike:
+// "0,1,2,3,…".
 func numbers(size int) string {
 	var text strings.Builder
 	for i := 0; text.Len() < size; i++ {
-		fmt.Fprintf(&text, "%d ", i)
+		fmt.Fprintf(&text, "%d,", i)
 	}
 	return text.String()[:size]
+}
+
+// same returns how many bytes a and b have in common at their beginnings.
+func same(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func sorted(text string) string {
+	bytes := []byte(text)
+	slices.Sort(bytes)
+	return string(bytes)
 }

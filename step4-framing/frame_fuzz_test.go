@@ -1,88 +1,119 @@
-package frame
+package echo_test
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"testing/iotest"
 
 	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/wire"
+	"example.com/tcp-steps/step4-framing/frame"
 )
 
-// FuzzFrames looks for a stream of bytes that a Reader takes for other frames when it comes
-// in other pieces, and for one whose frames a Writer makes other bytes of. Its
-// examples run with the exercises; to look for more:
+// FuzzFrames looks for bytes that a Reader takes for other frames when they
+// arrive in other pieces, and for frames that a Writer writes as other bytes.
+// Its examples run with the exercises. To look for more, run in the step's
+// folder:
 //
-//	go test -fuzz FuzzFrames -fuzztime 1m ./frame
+//	go test -run '^$' -fuzz FuzzFrames -fuzztime 1m -fuzzminimizetime 1s
 func FuzzFrames(f *testing.F) {
 	lesson.SkipWhileRed(f)
 	for _, stream := range []string{
 		"",
-		frames("hello"),
-		frames("", "a", "", "世界"),
-		frames("cut")[:6],
+		wire.Frames("hello"),
+		wire.Frames("", "a", "", "世界"),
+		wire.Frames("cut")[:6],
 		"\x00\x00\x00\x05",
-		frames("before") + "\xff\xff\xff\xff" + frames("behind"),
+		wire.Frames("before") + "\xff\xff\xff\xff" + wire.Frames("behind"),
 		"GET / HTTP/1.1\r\n\r\n",
-		frames(string(make([]byte, 1000))),
+		wire.Frames(string(make([]byte, 1000))),
 	} {
 		f.Add([]byte(stream))
 	}
-	const limit = 1 << 10
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		whole, end := readAll(t, NewReader(bytes.NewReader(stream), limit))
-		for name, r := range map[string]io.Reader{
-			"byte by byte":             iotest.OneByteReader(bytes.NewReader(stream)),
-			"by halves":                iotest.HalfReader(bytes.NewReader(stream)),
-			"with io.EOF":              iotest.DataErrReader(bytes.NewReader(stream)),
-			"byte by byte with io.EOF": iotest.OneByteReader(iotest.DataErrReader(bytes.NewReader(stream))),
-		} {
-			again, otherEnd := readAll(t, NewReader(r, limit))
-			if len(again) != len(whole) || end != otherEnd {
-				t.Fatalf("%q has %d frames, then %v; %s it has %d frames, then %v", stream, len(whole), end, name, len(again), otherEnd)
-			}
-			for i := range whole {
-				if again[i] != whole[i] {
-					t.Fatalf("frame %d of %q is %q, and %s it is %q", i+1, stream, whole[i], name, again[i])
+		done, wrong := make(chan struct{}), ""
+		go func() {
+			defer close(done)
+			defer func() {
+				if value := recover(); value != nil {
+					wrong = fmt.Sprintf("%q made the frame package panic: %v", stream, value)
 				}
-			}
-		}
-
-		var out bytes.Buffer
-		w := NewWriter(&out, limit)
-		for _, payload := range whole {
-			if err := w.WriteFrame([]byte(payload)); err != nil {
-				t.Fatalf("%q was read, and cannot be written: %v", payload, err)
-			}
-		}
-		if err := w.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.HasPrefix(stream, out.Bytes()) {
-			t.Fatalf("%q was read, and written again it is %q", stream, out.Bytes())
-		}
-		if rest := stream[out.Len():]; end == io.EOF && len(rest) > 0 || end == io.ErrUnexpectedEOF && len(rest) == 0 {
-			t.Fatalf("behind %d frames stand %d bytes more, and the end was %v", len(whole), len(rest), end)
+			}()
+			wrong = checkStream(stream)
+		}()
+		endInTime(&lesson.Exercise{T: t}, done)
+		if wrong != "" {
+			t.Fatal(wrong)
 		}
 	})
 }
 
+const fuzzLimit = 1 << 10
+
+// checkStream returns what's wrong with the frames of a stream; "" if nothing
+// is.
+func checkStream(stream []byte) string {
+	whole, end := readAll(bytes.NewReader(stream))
+	for name, r := range map[string]io.Reader{
+		"byte by byte":             iotest.OneByteReader(bytes.NewReader(stream)),
+		"by halves":                iotest.HalfReader(bytes.NewReader(stream)),
+		"with io.EOF":              iotest.DataErrReader(bytes.NewReader(stream)),
+		"byte by byte with io.EOF": iotest.OneByteReader(
+			iotest.DataErrReader(bytes.NewReader(stream))),
+	} {
+		again, otherEnd := readAll(r)
+		if len(again) != len(whole) || end != otherEnd {
+			return fmt.Sprintf("%q has %d frames, then %v. Read %s, it has %d frames, then %v.",
+				stream, len(whole), end, name, len(again), otherEnd)
+		}
+		for i := range whole {
+			if again[i] != whole[i] {
+				return fmt.Sprintf("Frame %d of %q is %q. Read %s, it's %q.",
+					i+1, stream, whole[i], name, again[i])
+			}
+		}
+	}
+
+	var out bytes.Buffer
+	w := frame.NewWriter(&out, fuzzLimit)
+	for _, payload := range whole {
+		if err := w.WriteFrame([]byte(payload)); err != nil {
+			return fmt.Sprintf("%q was read but can't be written: %v", payload, err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Sprintf("Flush returned the error %q.", err)
+	}
+	if !bytes.HasPrefix(stream, out.Bytes()) {
+		return fmt.Sprintf("%q was read. Written again, it's %q.", stream, out.Bytes())
+	}
+	switch rest := stream[out.Len():]; {
+	case end == io.EOF && len(rest) > 0, end == io.ErrUnexpectedEOF && len(rest) == 0:
+		return fmt.Sprintf("Behind %d frames are %d bytes more, but the end was %v.",
+			len(whole), len(rest), end)
+	case end != io.EOF && end != io.ErrUnexpectedEOF && end != frame.ErrTooLarge:
+		return fmt.Sprintf("ReadFrame returned the error %q.", end)
+	}
+	return ""
+}
+
 // readAll reads to the end, and returns the payloads and the error.
-func readAll(t *testing.T, r *Reader) (payloads []string, end error) {
-	t.Helper()
+func readAll(r io.Reader) (payloads []string, end error) {
+	reader := frame.NewReader(r, fuzzLimit)
 	for range 1 << 20 {
-		payload, err := r.ReadFrame()
-		for _, end := range []error{io.ErrUnexpectedEOF, ErrTooLarge, io.EOF} {
+		payload, err := reader.ReadFrame()
+		for _, end := range []error{io.ErrUnexpectedEOF, frame.ErrTooLarge, io.EOF} {
 			if errors.Is(err, end) {
 				return payloads, end
 			}
 		}
 		if err != nil {
-			t.Fatalf("ReadFrame returned the error %v", err)
+			return payloads, err
 		}
 		payloads = append(payloads, string(payload))
 	}
-	t.Fatal("there is no end of frames")
-	return nil, nil
+	return nil, errors.New("there was no end of frames")
 }

@@ -1,40 +1,42 @@
-package frame
+package echo_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
+	"example.com/tcp-steps/step4-framing/frame"
 )
 
-// frames returns what goes over the wire for the given payloads.
-func frames(payloads ...string) string {
-	var bytes []byte
-	for _, payload := range payloads {
-		bytes = binary.BigEndian.AppendUint32(bytes, uint32(len(payload)))
-		bytes = append(bytes, payload...)
-	}
-	return string(bytes)
-}
+func TestMain(m *testing.M) { program.Main(m, nil) }
 
-// send writes a frame for each payload, flushes once, and returns the first error.
-func send(t *wire.T, w *Writer, payloads ...string) error {
+const headerSize = 4
+
+// errWaits stands for the result of a call that hasn't returned.
+var errWaits = errors.New("it waits")
+
+// send writes a frame for each payload, flushes once, and returns the first
+// error.
+func send(t *wire.T, w *frame.Writer, payloads ...string) error {
 	t.Helper()
 	var errs []error
-	done := t.Go(func() {
+	call := t.Go(func() {
 		for _, payload := range payloads {
 			errs = append(errs, w.WriteFrame([]byte(payload)))
 		}
 		errs = append(errs, w.Flush())
-	}).Returned()
-	if !done {
+	})
+	if !call.Returned() {
 		return errWaits
 	}
 	for _, err := range errs {
@@ -45,23 +47,32 @@ func send(t *wire.T, w *Writer, payloads ...string) error {
 	return nil
 }
 
-// A result is what a call of ReadFrame came to.
+// said completes the sentence "WriteFrame …".
+func said(err error) string {
+	switch err {
+	case nil:
+		return "returned no error"
+	case errWaits:
+		return "didn't return"
+	}
+	return fmt.Sprintf("returned the error %q", err)
+}
+
+// A result is what a call of ReadFrame returned.
 type result struct {
 	payload string
 	err     error
 }
 
-var errWaits = errors.New("(none: the call has not returned, and waits)")
-
 // next calls ReadFrame. The payload is a copy.
-func next(t *wire.T, r *Reader) result {
+func next(t *wire.T, r *frame.Reader) result {
 	t.Helper()
 	var got result
-	done := t.Go(func() {
+	call := t.Go(func() {
 		payload, err := r.ReadFrame()
 		got = result{string(payload), err}
-	}).Returned()
-	if !done {
+	})
+	if !call.Returned() {
 		return result{err: errWaits}
 	}
 	return got
@@ -71,36 +82,67 @@ func next(t *wire.T, r *Reader) result {
 func (r result) String() string {
 	switch {
 	case r.err == errWaits:
-		return "did not return, and waited for more"
+		return "didn't return: it waited for more"
+	case r.err != nil && r.payload != "":
+		return fmt.Sprintf("returned %s and the error %q", wire.Show(r.payload), r.err)
 	case r.err != nil:
 		return fmt.Sprintf("returned the error %q", r.err)
 	case r.payload == "":
-		return "returned no byte, and no error"
+		return "returned an empty payload and no error"
 	}
 	return "returned " + wire.Show(r.payload)
 }
 
-// An endless is a stream that repeats itself. It fails for those who read on and on.
+// allocated returns how many MiB of memory f takes.
+func allocated(f func()) float64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
+}
+
+// A readCall is a reader that remembers how large the slice of its first Read
+// was.
+type readCall struct {
+	io.Reader
+	size int
+}
+
+func (r *readCall) Read(p []byte) (int, error) {
+	if r.size == 0 {
+		r.size = len(p)
+	}
+	return r.Reader.Read(p)
+}
+
+// A writeFunc is an io.Writer.
+type writeFunc func(p []byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
+
+// An endless is a stream that repeats itself. It fails when a Reader reads on
+// and on.
 type endless struct {
 	bytes string
 	at    int
-	taken int // since the test has set it to 0
+	taken int // since the test set it to 0
 }
 
 func (s *endless) Read(p []byte) (int, error) {
 	n := copy(p, s.bytes[s.at:])
 	s.at = (s.at + n) % len(s.bytes)
 	if s.taken += n; s.taken > 64<<20 {
-		return 0, errors.New("64 MiB were read, and no frame was found in them")
+		return 0, errors.New("64 MiB were read without finding a frame")
 	}
 	return n, nil
 }
 
-// A slowConn is a connection on which the first Write takes its time. As on TCP,
-// only one Write at a time brings bytes onto the wire, and the others wait; but a goroutine can be
-// made to wait when all its bytes are on the wire and Write has not returned yet, or when none are and Write has not really begun.
+// A slowConn is a connection whose first Write stops on its way. As on TCP,
+// only one Write at a time sends bytes, and the others wait. A Write can also
+// stop when all its bytes are sent but it hasn't returned, or when none are.
 type slowConn struct {
-	takes   func(size int) int // how many bytes of the first Write are on the wire before it stops
+	takes   func(size int) int // bytes that the first Write sends before it stops
 	stopped chan struct{}      // closed when it has stopped
 	goOn    chan struct{}      // closed when it may go on
 	mu      sync.Mutex
@@ -136,8 +178,8 @@ func (c *slowConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A call is code under test that runs in a goroutine outside of a bubble, since a goroutine
-// that waits for a Mutex would stop the time in it.
+// A call is code under test that runs in a goroutine outside a bubble: a
+// goroutine that waits for a Mutex would stop the time in a bubble.
 type call struct {
 	e         *lesson.Exercise
 	done      chan struct{}
@@ -152,7 +194,8 @@ func start(e *lesson.Exercise, f func()) *call {
 		defer close(c.done)
 		defer func() { c.panicked = recover() }()
 		stack := make([]byte, 64)
-		named <- strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1] // "goroutine 7 [running]:"
+		// "goroutine 7 [running]:"
+		named <- strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
 		f()
 	}()
 	c.goroutine = <-named
@@ -162,21 +205,21 @@ func start(e *lesson.Exercise, f func()) *call {
 // wait waits until the call has returned.
 func (c *call) wait() {
 	c.e.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(5 * time.Second):
-		c.e.Fatalf("WriteFrame or Flush has not returned for 5 seconds: %s", lesson.ReasonToWait())
-	}
+	endInTime(c.e, c.done)
 	if c.panicked != nil {
-		c.e.Fatalf("WriteFrame or Flush panicked while another goroutine used the same Writer: %v. A slice that two goroutines change at a time "+
-			"can have any length", c.panicked)
+		c.e.Fatalf(`
+			WriteFrame or Flush panicked while another goroutine used the same Writer: %v
+
+			A slice that two goroutines change at the same time can have any length.`,
+			c.panicked)
 	}
 }
 
-// rest waits until the call has returned, or until it can go no further: it waits for
+// rest waits until the call has returned or can go no further: it waits for
 // something that another goroutine must do.
 func (c *call) rest() {
-	state := regexp.MustCompile(`(?m)^goroutine ` + c.goroutine + ` (gp=\S+ )?(m=\S+ )?\[(sync|sema|chan|select)`)
+	state := regexp.MustCompile(`(?m)^goroutine ` + c.goroutine +
+		` (gp=\S+ )?(m=\S+ )?\[(sync|sema|chan|select)`)
 	stacks := make([]byte, 1<<20)
 	for seen, tries := 0, 0; seen < 3 && tries < 2000; tries++ {
 		select {
@@ -190,4 +233,26 @@ func (c *call) rest() {
 			seen = 0
 		}
 	}
+}
+
+// endInTime waits until done is closed. If the code under test doesn't end, or
+// takes memory without end, only the end of the process can stop it.
+func endInTime(e *lesson.Exercise, done <-chan struct{}) {
+	const memory = "/memory/classes/heap/objects:bytes"
+	sample := []metrics.Sample{{Name: memory}}
+	for range 150 {
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if metrics.Read(sample); sample[0].Value.Uint64() > 512<<20 {
+			e.Abort(fmt.Sprintf(`
+				The frame package held %d MiB of memory, far more than the exercise needs.
+
+				Something grows in a loop without end.`, sample[0].Value.Uint64()>>20), "")
+		}
+	}
+	e.Abort("A call of the frame package didn't return for over a second.\n\n"+
+		"Right now "+lesson.ReasonToWait()+".", "")
 }

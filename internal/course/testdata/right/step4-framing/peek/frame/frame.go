@@ -35,7 +35,7 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 		return nil, err
 	}
 	length := binary.BigEndian.Uint32(header)
-	if length > uint32(r.limit) {
+	if uint64(length) > uint64(r.limit) {
 		return nil, ErrTooLarge
 	}
 	if size := HeaderSize + int(length); size > r.in.Size() {
