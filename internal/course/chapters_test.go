@@ -277,6 +277,10 @@ func checkConsole(t *testing.T, p page) {
 		command, printed, _ := strings.Cut(b.text, "\n")
 		command, isCommand := strings.CutPrefix(command, "$ ")
 		require.Truef(t, isCommand, "%s:%d does not begin with a command", p.name, b.line)
+		if strings.Contains(printed, "race detector") && !hasRaceDetector() {
+			t.Logf("%s:%d isn't checked: there's no race detector here", p.name, b.line)
+			continue
+		}
 		var now string
 		if strings.Contains(command, "./internal/...") {
 			now = proofPrints(t, printed)

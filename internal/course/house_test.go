@@ -216,6 +216,21 @@ func compile(t testing.TB) {
 	}
 }
 
+// hasRaceDetector reports whether a program can be built with the race detector
+// here. It needs a C compiler on most systems.
+var hasRaceDetector = sync.OnceValue(func() bool {
+	dir := filepath.Join(root, "internal", "program", "testdata", "hello")
+	return exec.Command("go", "build", "-race", "-o", os.DevNull, dir+string(filepath.Separator)).Run() == nil
+})
+
+// needRaceDetector skips a proof that only the race detector can give.
+func needRaceDetector(t *testing.T) {
+	t.Helper()
+	if !hasRaceDetector() {
+		t.Skip("only the race detector can tell, which needs a C compiler, such as gcc or clang, and CGO_ENABLED=1")
+	}
+}
+
 // run runs a command that prints what test2json prints, with the given environment variables.
 func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 	t.Helper()

@@ -167,6 +167,9 @@ func TestMistakes(t *testing.T) {
 	for _, m := range bank {
 		t.Run(m.id(), func(t *testing.T) {
 			t.Parallel()
+			if m.isRace() {
+				needRaceDetector(t)
+			}
 			s, known := byName[m.step]
 			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
 			caught := m.caughtBy(s)

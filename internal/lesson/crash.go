@@ -72,6 +72,21 @@ func ReasonToWait() string {
 	return reasonToWait(stacks())
 }
 
+// Panicking returns the learner's line at which a goroutine panicked that still
+// runs deferred calls: "process.go:31". It returns "" if there's none.
+func Panicking() string { return panicking(stacks()) }
+
+func panicking(stacks string) string {
+	for _, stack := range newestBubble(strings.Split(stacks, "\n\n")) {
+		_, below, found := strings.Cut(stack, "\npanic(")
+		if line := learnersLine.FindStringSubmatch(below); found && line != nil &&
+			!strings.Contains(line[1], "_test.go:") {
+			return line[1]
+		}
+	}
+	return ""
+}
+
 // stacks returns the traces of all goroutines, or of the first few thousand.
 func stacks() string {
 	buf := make([]byte, 1<<20)

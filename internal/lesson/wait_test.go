@@ -1,6 +1,7 @@
 package lesson
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,4 +22,19 @@ func TestReasonToWait(t *testing.T) {
 	require.Contains(t, reasonToWait(lock+writes), "it waits for a lock at server.go:31 while another goroutine, which may hold the lock, waits in Write at server.go:40")
 	require.Equal(t, "it waits at server.go:12 for a real connection or listener, not for the one it was given", reasonToWait(test+accepts))
 	require.Equal(t, "it polls at server.go:50, with a Sleep in between, for something to change", reasonToWait(test+polls))
+}
+
+func TestPanicking(t *testing.T) {
+	const panics = `goroutine 9 [sync.Cond.Wait (durable), synctest bubble 1]:
+example.com/tcp-steps/internal/wire.(*Conn).Read(...)
+	/x/internal/wire/conn.go:1 +0x1
+example.com/tcp-steps/step3-concurrency.hangUp(...)
+	/x/step3-concurrency/server.go:201 +0x1
+panic({0x1, 0x2})
+	/go/src/runtime/panic.go:1 +0x1
+example.com/tcp-steps/step3-concurrency.(*Server).process(...)
+	/x/step3-concurrency/process.go:31 +0x1
+`
+	require.Equal(t, "process.go:31", panicking(panics))
+	require.Empty(t, panicking(strings.ReplaceAll(panics, "\npanic(", "\nmain.f(")))
 }

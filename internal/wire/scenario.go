@@ -210,6 +210,27 @@ func bubbled() int {
 // a bubble.
 var inBubble = regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[[^\n]*synctest bubble`)
 
+// Errorf reports a failure, or, if a goroutine of the code under test is just
+// panicking, that instead: it's the cause.
+func (t *T) Errorf(format string, args ...any) {
+	t.Helper()
+	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
+		format, args = `
+			A goroutine of the program panicked at %s.
+
+			Its deferred calls are still running. When they're done, the panic ends the whole
+			program, with every connection.`, []any{line}
+	}
+	t.Exercise.Errorf(format, args...)
+}
+
+// Fatalf is Errorf, then FailNow.
+func (t *T) Fatalf(format string, args ...any) {
+	t.Helper()
+	t.Errorf(format, args...)
+	t.FailNow()
+}
+
 // check fails the exercise if the code under test has panicked or was stopped.
 func (t *T) check() {
 	t.Helper()
