@@ -21,8 +21,8 @@ import (
 
 var assertions = flag.Bool("assertions", false, "remove the assertions of the exercises, one after the other, and see which mistake gets through")
 
-// No assertion of an exercise can go without a mistake getting through, or being told in other words
-// than it promises. This takes some minutes:
+// No assertion of an exercise can go without a mistake getting through, or
+// being told in other words than it promises. This takes some minutes:
 //
 //	go test ./internal/course -run Assertions -assertions -v
 //
@@ -67,8 +67,9 @@ func TestAssertions(t *testing.T) {
 	}
 }
 
-// An assertion is a statement of an exercise that calls testify's require and says something of the
-// learner's work: one without a message only sees that the test itself could begin.
+// An assertion is a statement of an exercise that calls testify's require and
+// says something of the learner's work: one without a message only sees that
+// the test itself could begin.
 type assertion struct {
 	file        string // "1_server_test.go", in the step
 	text        string // its first line
@@ -116,8 +117,9 @@ func assertionsIn(t *testing.T, name, text string) []assertion {
 // removed is the environment variable that names the assertion to be left out.
 const removed = "TCP_STEPS_REMOVED"
 
-// assertionsThatCatch returns the places of the assertions that are not removed without the mistake
-// getting through. It tries those alone for which try returns true.
+// assertionsThatCatch returns the places of the assertions that are not removed
+// without the mistake getting through. It tries those alone for which try
+// returns true.
 func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, try func(place string) bool) map[string]bool {
 	t.Helper()
 	needed := map[string]bool{}
@@ -136,7 +138,8 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, tr
 	return needed
 }
 
-// makeRemovable rewrites the tests of the step in dir so that an assertion can be left out. No line moves.
+// makeRemovable rewrites the tests of the step in dir so that an assertion can
+// be left out. No line moves.
 func makeRemovable(t *testing.T, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
@@ -157,8 +160,8 @@ func makeRemovable(t *testing.T, dir string, all []assertion) {
 
 var spoke = regexp.MustCompile(`(?m)^ +(\w+_test\.go):(\d+): `)
 
-// speaker returns the assertion whose message begins the output of an exercise. There is none where
-// the kit has said what is wrong.
+// speaker returns the assertion whose message begins the output of an exercise.
+// There is none where the kit has said what is wrong.
 func speaker(output string, all []assertion) (assertion, bool) {
 	if parts := spoke.FindStringSubmatch(output); parts != nil {
 		line, _ := strconv.Atoi(parts[2])

@@ -174,7 +174,8 @@ func TestChapters_Links(t *testing.T) {
 var numberedHeading = regexp.MustCompile(`^(\d+)\. (.+)$`)
 
 // headings returns the words of the numbered headings in the chapter of an
-// exercise, by section: "docs/1-server.md#3-echo-every-message" is "Echo every message".
+// exercise, by section: "docs/1-server.md#3-echo-every-message" is "Echo every
+// message".
 func headings(t *testing.T, e exercise) map[string]string {
 	t.Helper()
 	name, _, _ := strings.Cut(e.section, "#")
@@ -241,10 +242,11 @@ func TestChapters_Files(t *testing.T) {
 	}
 }
 
-// What stands in a console block is what its first line, a command, prints when it is typed
-// in the workspace's top folder. A comment before the block says what the learner
-// has done so far: "with mistakes/server-answers-once.txt" or "with the
-// solution" of the room that the command names; without a comment, nothing.
+// What stands in a console block is what its first line, a command, prints when
+// it is typed in the workspace's top folder. A comment before the block says
+// what the learner has done so far: "with mistakes/server-answers-once.txt" or
+// "with the solution" of the step that the command names; without a comment,
+// nothing.
 func TestChapters_Console(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -265,8 +267,13 @@ func checkConsole(t *testing.T, p page) {
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)
 	for _, entry := range entries {
-		if entry.Name() != ".git" {
-			copyTree(t, filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name()))
+		from, to := filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name())
+		switch {
+		case entry.Name() == ".git":
+		case entry.IsDir():
+			require.NoError(t, os.CopyFS(to, os.DirFS(from)))
+		default:
+			write(t, to, read(t, from))
 		}
 	}
 	source := string(p.source)
@@ -301,14 +308,14 @@ func checkConsole(t *testing.T, p page) {
 	}
 }
 
-var room = regexp.MustCompile(`step\d-\w+`)
+var stepName = regexp.MustCompile(`step\d-\w+`)
 
 func runConsole(t *testing.T, workspace, command, state string) string {
 	t.Helper()
-	if name := room.FindString(command); name != "" {
+	if name := stepName.FindString(command); name != "" {
 		dir := filepath.Join(workspace, name)
-		require.NoError(t, os.RemoveAll(dir)) // a solution may have more files than the room
-		copyTree(t, filepath.Join(root, name), dir)
+		require.NoError(t, os.RemoveAll(dir)) // a solution may have more files than the starter
+		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, name))))
 		if state != "" {
 			solve(t, step{name: name}, dir)
 		}
@@ -343,12 +350,13 @@ func trimLines(text string) string {
 
 var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cached\)`)
 
-// chance matches what differs where goroutines run at the same time: whose bytes come last, at which of several
-// lines a race is seen, and in which order. And it matches what is left of a port in a line that was cut.
+// chance matches what differs where goroutines run at the same time: whose
+// bytes come last, at which of several lines a race is seen, and in which
+// order. And it matches what is left of a port in a line that was cut.
 var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
 
-// bubbleLog matches lines that a program has logged in a bubble, where it is always the year 2000. In
-// which order goroutines log at the same moment is chance, too.
+// bubbleLog matches lines that a program logged in a bubble, where it's always
+// the year 2000. Goroutines log at the same moment in any order.
 var bubbleLog = regexp.MustCompile(`(?m)(^ +2000/01/01 .*\n)+`)
 
 // logTime matches a moment as package slog writes it.
@@ -356,8 +364,8 @@ var logTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 
 var port = regexp.MustCompile(`127\.0\.0\.1:[3-6](\d{4}\b|\d*…)`)
 
-// timeless is text with all times alike, all ports that the kernel picks, and whatever else is
-// chance.
+// timeless is text with all times alike, all ports that the kernel picks, and
+// whatever else is chance.
 func timeless(text string) string {
 	text = bubbleLog.ReplaceAllStringFunc(chance.ReplaceAllString(text, "chance"), func(lines string) string {
 		return strings.Join(slices.Sorted(strings.Lines(lines)), "")
@@ -366,9 +374,9 @@ func timeless(text string) string {
 	return port.ReplaceAllString(duration.ReplaceAllString(text, "0s"), "127.0.0.1:50000")
 }
 
-// proofPrints returns what the command that runs this very test will print, which
-// it cannot run. The order of the packages, the number of tests and the times it takes
-// as printed has them.
+// proofPrints returns what the command that runs this very test will print,
+// which it cannot run. The order of the packages, the number of tests and the
+// times it takes as printed has them.
 func proofPrints(t *testing.T, printed string) string {
 	t.Helper()
 	folders, err := os.ReadDir(filepath.Join(root, "internal"))

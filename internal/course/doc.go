@@ -11,12 +11,14 @@
 //   - the chapters are true: their links lead somewhere, each exercise has its section,
 //     and what stands in a console block is what the command prints.
 //
-// A proof that fails says which file to change. After a change of a test or of its words,
+// A proof that fails says which file to change. After a change of a test or of
+// its words,
 //
 //	go test ./internal/course -run Chapters -update
 //
 // from the workspace's top folder runs the commands of the chapters again and
-// writes down what they print now; with -run Mistakes it makes docs/mistakes anew. The flag -short leaves out the
-// mistakes. Two proofs run on demand alone: -load puts the solutions under load, and -assertions removes each
+// writes down what they print now; with -run Mistakes it makes docs/mistakes
+// anew. The flag -short leaves out the mistakes. Two proofs run on demand
+// alone: -load puts the solutions under load, and -assertions removes each
 // assertion of the exercises and looks for a mistake that gets through.
 package course

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The first two solutions are the document's listings, token by token and comment
-// by comment, but for the package clause and the imports.
+// The first two solutions are the document's listings, token by token and
+// comment by comment, but for the package clause and the imports.
 func TestDocument(t *testing.T) {
 	var listings []block
 	for _, b := range readPage(t, filepath.Join(root, "docs", "the-document.md")).blocks {

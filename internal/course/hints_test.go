@@ -99,8 +99,8 @@ func paste(t *testing.T, file, block string) {
 	write(t, file, string(fixed))
 }
 
-// replaceDeclarations returns the file's source with the block's declarations in
-// the places of those with the same names, or behind the others.
+// replaceDeclarations returns the file's source with the block's declarations
+// in the places of those with the same names, or behind the others.
 func replaceDeclarations(t *testing.T, file, block string) string {
 	t.Helper()
 	source := read(t, file)

@@ -1,9 +1,7 @@
 package course
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -20,12 +18,13 @@ import (
 
 	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
+	"gotest.tools/gotestsum/testjson"
 )
 
 // root is the workspace's top folder.
 const root = "../.."
 
-// A step is one of the learner's rooms.
+// A step is one of the learner's folders.
 type step struct {
 	name      string // its folder: "step1-server"
 	exercises []exercise
@@ -41,8 +40,7 @@ type exercise struct {
 
 var exerciseName = regexp.MustCompile(`^Test(\d\d)_([A-Z]\w*)$`)
 
-// steps returns the steps that have exercises, and the exercises by their numbers,
-// which run through the packages of a step.
+// steps returns the steps with their exercises, by number.
 func steps(t testing.TB) []step {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(root, "step*"))
@@ -112,9 +110,13 @@ func lay(t testing.TB, s step) string {
 
 func layIn(t testing.TB, dir string, s step) string {
 	t.Helper()
-	copyTree(t, filepath.Join(root, s.name), filepath.Join(dir, s.name))
-	for _, kit := range []string{"go.mod", "go.sum", "lesson", "wire", "program"} {
-		copyTree(t, filepath.Join(root, "internal", kit), filepath.Join(dir, "internal", kit))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, s.name), os.DirFS(filepath.Join(root, s.name))))
+	for _, kit := range []string{"lesson", "wire", "program"} {
+		from := os.DirFS(filepath.Join(root, "internal", kit))
+		require.NoError(t, os.CopyFS(filepath.Join(dir, "internal", kit), from))
+	}
+	for _, file := range []string{"go.mod", "go.sum"} {
+		write(t, filepath.Join(dir, "internal", file), read(t, filepath.Join(root, "internal", file)))
 	}
 	return filepath.Join(dir, s.name)
 }
@@ -125,25 +127,14 @@ func solve(t testing.TB, s step, dir string) {
 	overlay(t, filepath.Join(root, "solutions", s.name), dir)
 }
 
-// overlay puts the files of a folder over those in dir. What imports a package of its own step's
-// solution then imports the step's.
+// overlay puts the files of a folder over those in dir. What imports a package
+// of its own step's solution then imports the step's.
 func overlay(t testing.TB, from, dir string) {
 	t.Helper()
 	walk(t, from, func(path string) {
 		rel, err := filepath.Rel(from, path)
 		require.NoError(t, err)
 		write(t, filepath.Join(dir, rel), strings.ReplaceAll(read(t, path), "example.com/tcp-steps/solutions/", "example.com/tcp-steps/"))
-	})
-}
-
-func copyTree(t testing.TB, from, to string) {
-	t.Helper()
-	walk(t, from, func(path string) {
-		rel, err := filepath.Rel(from, path)
-		require.NoError(t, err)
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		write(t, filepath.Join(to, rel), string(text))
 	})
 }
 
@@ -170,7 +161,8 @@ func write(t testing.TB, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
 }
 
-// command is a go command in a step that was laid elsewhere, without a workspace.
+// command is a go command in a step that was laid elsewhere, without a
+// workspace.
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
@@ -178,7 +170,8 @@ func command(dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// trimmed is the setting by which a package that lies elsewhere is not compiled again.
+// trimmed is the setting with which a package in another folder isn't compiled
+// again.
 func trimmed() string { return "GOFLAGS=" + os.Getenv("GOFLAGS") + " -trimpath" }
 
 // A verdict is what go test said.
@@ -192,18 +185,21 @@ type result struct {
 	output string
 }
 
-// everything makes the exercises of a step run, whether the ones before are green or not.
+// everything makes the exercises of a step run, whether the ones before are
+// green or not.
 const everything = lesson.RunAll + "=1"
 
-// test runs the tests of a step that was laid, with the given environment variables.
+// test runs the tests of a step that was laid, with the given environment
+// variables.
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
 	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "./..."), env...)
 }
 
-// compiled is done when what all steps stand on is compiled, also for the race detector. On a machine that has
-// not done so before, many tests at a time would do it each for itself, and the time limits would be over.
+// compiled is done when what all steps need is compiled, also for the race
+// detector. On a machine that hasn't done so before, many tests at a time would
+// each do it for themselves, and exceed their time limits.
 var compiled sync.Once
 
 func compile(t testing.TB) {
@@ -231,7 +227,8 @@ func needRaceDetector(t *testing.T) {
 	}
 }
 
-// run runs a command that prints what test2json prints, with the given environment variables.
+// run runs a command that prints what test2json prints, with the given
+// environment variables.
 func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 	t.Helper()
 	cmd.Env = append(cmd.Env, env...)
@@ -240,28 +237,35 @@ func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 		require.NoError(t, err)
 	}
 	v := verdict{results: map[string]result{}}
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event struct{ Action, Test, Output string }
-		if json.Unmarshal(lines.Bytes(), &event) != nil {
-			v.output += lines.Text() + "\n" // go build's own words
-			continue
-		}
-		v.output += event.Output
-		if event.Test == "" {
-			continue
-		}
-		r := v.results[event.Test]
-		r.output += event.Output
-		switch event.Action {
-		case "pass", "fail", "skip":
-			r.action = event.Action
-		}
-		v.results[event.Test] = r
-	}
-	require.NoError(t, lines.Err())
+	_, err = testjson.ScanTestOutput(testjson.ScanConfig{
+		Stdout:                   bytes.NewReader(out),
+		Handler:                  &v,
+		IgnoreNonJSONOutputLines: true, // go build's own words
+	})
+	require.NoError(t, err)
 	return v
+}
+
+// Event adds an event of go test to the verdict.
+func (v *verdict) Event(e testjson.TestEvent, _ *testjson.Execution) error {
+	v.output += e.Output
+	if e.Test == "" {
+		return nil
+	}
+	r := v.results[e.Test]
+	r.output += e.Output
+	switch e.Action {
+	case testjson.ActionPass, testjson.ActionFail, testjson.ActionSkip:
+		r.action = string(e.Action)
+	}
+	v.results[e.Test] = r
+	return nil
+}
+
+// Err adds a line that isn't go test's to the verdict.
+func (v *verdict) Err(text string) error {
+	v.output += text + "\n"
+	return nil
 }
 
 // words returns text with each row of blanks and line ends as one blank: so a
@@ -270,8 +274,8 @@ func words(text string) string { return strings.Join(strings.Fields(text), " ") 
 
 var progressLine = regexp.MustCompile(`^ {8}\d+ of \d+ done, next: \d+ `)
 
-// checkRed requires that an exercise failed as an exercise fails: in words of its
-// own, and with its section at the end.
+// checkRed requires that an exercise failed as an exercise fails: in words of
+// its own, and with its section at the end.
 func checkRed(t testing.TB, e exercise, r result) {
 	t.Helper()
 	require.Equalf(t, "fail", r.action, "%s: %s is not red:\n%s", e.file, e.test, r.output)

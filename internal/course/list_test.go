@@ -26,7 +26,8 @@ type chapterList struct {
 }
 
 // listInChapter returns the chapter with a list of mistakes in each exercise's
-// section. Where that makes the chapter too large, the lists are links to lists.
+// section. Where that makes the chapter too large, the lists are links to
+// lists.
 func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	t.Helper()
 	source := listed.ReplaceAllString(read(t, filepath.Join(root, chapter)), "")
@@ -49,8 +50,8 @@ func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	return long
 }
 
-// insertLists inserts a list into each numbered section of a chapter, behind the
-// hints: the last that's folded there.
+// insertLists inserts a list into each numbered section of a chapter, behind
+// the hints: the last that's folded there.
 func insertLists(source string, list func(anchor string) string) string {
 	var out strings.Builder
 	for {
@@ -75,9 +76,9 @@ func insertLists(source string, list func(anchor string) string) string {
 	}
 }
 
-// listOf returns the mistakes of an exercise, and the place that has them: those
-// that no exercise before it catches. If there are none, it returns all that the
-// exercise catches, from more than one place.
+// listOf returns the mistakes of an exercise, and the place that has them:
+// those that no exercise before it catches. If there are none, it returns all
+// that the exercise catches, from more than one place.
 func listOf(chapter, anchor string, entries []*bankEntry) (list []*bankEntry, where string) {
 	var all []*bankEntry
 	for _, entry := range entries {

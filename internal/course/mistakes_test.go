@@ -29,7 +29,8 @@ import (
 //	-- Test02_EchoesAMessage --   an exercise that must go red, and words of its
 //	                              message, each line for itself
 //
-// The first three may come more than once. What a file imports follows by itself.
+// The first three may come more than once. What a file imports follows by
+// itself.
 type mistake struct {
 	name     string // the file's
 	title    string
@@ -46,7 +47,8 @@ type change struct {
 	show               *string // instead of right
 }
 
-// readHeader takes the header and the paragraphs behind it from a mistake's first lines.
+// readHeader takes the header and the paragraphs behind it from a mistake's
+// first lines.
 func (m *mistake) readHeader(comment string) {
 	for {
 		line, rest, _ := strings.Cut(comment, "\n")
@@ -120,7 +122,8 @@ func (m mistake) make(t *testing.T, dir string) {
 	}
 }
 
-// isRace tells whether the race detector has to do with what the mistake promises.
+// isRace tells whether the race detector has to do with what the mistake
+// promises.
 func (m mistake) isRace() bool {
 	for _, promised := range m.red {
 		if strings.Contains(strings.Join(promised, " "), "race") {
@@ -142,8 +145,8 @@ func mistakes(t *testing.T) []mistake {
 }
 
 // Each mistake is caught by just the exercises that it names, in the words that
-// it promises. What the exercises after the last one of them say is not asked. With
-// -update, the pages of docs/mistakes show what they say now.
+// it promises. What the exercises after the last one of them say is not asked.
+// With -update, the pages of docs/mistakes show what they say now.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

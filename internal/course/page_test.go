@@ -87,7 +87,8 @@ type linkTo struct {
 	Anchor  string // "3-echo-every-message"
 }
 
-// HeadingAnchor is the anchor of the exercise's heading on its page of mistakes.
+// HeadingAnchor is the anchor of the exercise's heading on its page of
+// mistakes.
 func (l linkTo) HeadingAnchor() string { return anchor(l.Number + " " + l.Name) }
 
 // The pages of docs/mistakes and the lists in the chapters are what the bank
@@ -105,7 +106,8 @@ func TestMistakesPages(t *testing.T) {
 		require.Containsf(t, made, path.Join(bankFolder, filepath.Base(file)),
 			"the bank doesn't make this page: delete it")
 	}
-	// In subtests, so that asking for one mistake alone doesn't ask for its page.
+	// In subtests, so that asking for one mistake alone doesn't ask for its
+	// page.
 	for name, should := range made {
 		t.Run(path.Base(name), func(t *testing.T) {
 			is, err := os.ReadFile(filepath.Join(root, name))

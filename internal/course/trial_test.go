@@ -19,9 +19,9 @@ import (
 
 // A trial is a test binary with several mistakes in it, for linking one takes
 // longer than running the exercises. It's that of a package in a copy of the
-// step, which has a folder below it for each mistake: the step with the mistake,
-// and its tests as ordinary files. The tests of the package itself call those of
-// the mistake that the environment variable [chosen] names.
+// step, which has a folder below it for each mistake: the step with the
+// mistake, and its tests as ordinary files. The tests of the package itself
+// call those of the mistake that the environment variable [chosen] names.
 type trial struct {
 	dir      string   // a step will be laid there, and solved
 	tests    []string // the test files that the mistakes need
@@ -93,7 +93,8 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	defer tr.turn.Unlock()
 	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
 	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0", "-test.timeout=2m", "-test.run=" + which}
-	// Without the race detector an exercise takes half the time, and says the same.
+	// Without the race detector an exercise takes half the time, and says the
+	// same.
 	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name, lesson.WithoutRace+"=1")
 	out, _ := tests.CombinedOutput()                             // its exit status tells no more
 	toJSON := exec.Command(test2json())                          // which would make the tests ignore Ctrl-C if it ran them itself

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkVerdict measures how long a learner waits between saving a change and
-// the verdict of go test, and reports it beside the same run without any test in
-// it, which is the time that compiling takes.
+// BenchmarkVerdict measures how long a learner waits between saving a change
+// and the verdict of go test, and reports it beside the same run without any
+// test in it, which is the time that compiling takes.
 func BenchmarkVerdict(b *testing.B) {
 	for _, s := range steps(b) {
 		for _, state := range []string{"starter", "solution"} {
@@ -26,7 +26,8 @@ func BenchmarkVerdict(b *testing.B) {
 				run := func(args ...string) time.Duration {
 					save(b, file)
 					begin := time.Now()
-					// -count=1, because the change makes no other binary, and go test remembers verdicts.
+					// -count=1, because the change makes no other binary, and
+					// go test remembers verdicts.
 					command(dir, append([]string{"test", "-count=1", "./..."}, args...)...).Run() // red or green
 					return time.Since(begin)
 				}

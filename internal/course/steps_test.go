@@ -83,7 +83,8 @@ func forgottenServer(t *testing.T) {
 	t.Cleanup(func() { ln.Close() })
 }
 
-// startsPrograms reports whether a test of the step runs the learner's program as a process.
+// startsPrograms reports whether a test of the step runs the learner's program
+// as a process.
 func startsPrograms(t *testing.T, s step) bool {
 	t.Helper()
 	for _, e := range s.exercises {
@@ -132,7 +133,7 @@ func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 		"step4-framing/readbuffer.go does not have the document's process")
 }
 
-// Each room tells AI assistants to coach, in the same words.
+// Each step tells AI assistants to coach, in the same words.
 func TestStarters_HaveACoach(t *testing.T) {
 	var first string
 	for _, s := range steps(t) {
@@ -158,7 +159,7 @@ func TestSolutions(t *testing.T) {
 	}
 }
 
-// Work that keeps the contract is green, however it is built.
+// Work that keeps the contract is green, however it's built.
 func TestRightWork(t *testing.T) {
 	t.Parallel()
 	for _, s := range steps(t) {
@@ -178,8 +179,8 @@ func TestRightWork(t *testing.T) {
 }
 
 // isGreen reports whether the exercise passed, or was skipped because this
-// machine can't tell the rest: it has no race detector, or no Ctrl-C for another
-// program.
+// machine can't tell the rest: it has no race detector, or no Ctrl-C for
+// another program.
 func (r result) isGreen() bool {
 	said := words(r.output)
 	return r.action == "pass" || r.action == "skip" &&
