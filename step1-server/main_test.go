@@ -114,6 +114,8 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 		t.Wait()
 		answers := client.Receive()
 
+		require.NotEmpty(t, answers, `
+			"one, ", "three, " and "seven" went in, and nothing came back.`)
 		require.Equalf(t, "one, three, seven", answers, `
 			"one, ", "three, " and "seven" went in, and %s came back.
 
@@ -163,13 +165,13 @@ func Test04_EchoesOnlyWhatWasSent(t *testing.T) {
 			%s went in, and %s came back.
 
 			An echo is the same bytes, and no others.`, wire.Show(long), wire.Show(first))
-		require.NotEmpty(t, second, `
-			"hi" went in, behind a long message, and nothing came back.`)
-		require.Equalf(t, "hi", second, `
+		require.Falsef(t, len(second) > 2 && strings.HasPrefix(second, "hi"), `
 			"hi" went in, and %s came back.
 
 			Read writes to the beginning of the buffer and leaves the rest as it was. The bytes
 			behind n belong to the message before.`, wire.Show(second))
+		require.Equalf(t, "hi", second, `
+			"hi" went in, behind a long message, and %s came back.`, wire.Show(second))
 	})
 	wire.Test(e, "messages of 1, 127 and 128 bytes", func(t *wire.T) {
 		client, conn := t.Client()
@@ -302,8 +304,9 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 		require.Containsf(t, answer, "hello", `
 			"hello" went in. Then the client said that it sends no more, and took its answer: %s.
 
-			process must not close the connection while it still writes to it. First finish the
-			Write, then read on.`, wire.Show(answer))
+			A client that sends no more can still receive. process must answer all that came in,
+			and wait until Write has returned, before it closes the connection.`,
+			wire.Show(answer))
 	})
 	program.Test(e, "a client that says goodbye", func(t *program.T) {
 		server := t.Start()
@@ -357,11 +360,11 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 				}
 			}
 			require.NotEmptyf(t, answer, `
-				With %d clients connected, client %d sent %q and got no answer. The server: %s.
+				Client %d, of %d that are connected, sent %q and got no answer. The server: %s.
 
 				The kernel connects clients on its own. main must go on accepting while process
 				runs, and one process must not wait for another.`,
-				len(clients), n, message, server)
+				n, len(clients), message, server)
 			require.Equalf(t, message, answer, `
 				Client %d sent %q, and %s came back.
 
