@@ -1,8 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/program"
@@ -14,134 +18,261 @@ func TestMain(m *testing.M) { program.Main(m, main) }
 
 func Test01_ListensOnPort20000(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#1-listen-on-port-20000", "main.go")
-	server := program.Start(e)
+	program.Test(e, "a client that connects", func(t *program.T) {
+		server := t.Start()
 
-	server.Dial()
+		server.Dial()
 
-	require.Truef(e, server.StaysUp(), "a client connected, and the program was gone: %s. When main returns, the program ends, and the "+
-		"port with it: a server goes on listening", server)
-	for _, other := range []string{"[::1]:20000", "127.0.0.2:20000"} {
-		require.Falsef(e, program.Reaches(other), "a client got through at %s as well: an address without a host, or 0.0.0.0, means every "+
-			"address of the machine, so that other machines can connect too. Asked for is 127.0.0.1 alone", other)
-	}
+		require.Truef(t, server.StaysUp(), `
+			The client connected, and then the server was gone: %s.
+
+			When main returns, the program ends, and the port goes with it. A server listens
+			until it's stopped.`, server)
+	})
+	program.Test(e, "a client that tries another address of this machine", func(t *program.T) {
+		server := t.Start()
+		server.Dial() // now it listens
+
+		for _, other := range []string{"[::1]:20000", "127.0.0.2:20000"} {
+			require.Falsef(t, program.Reaches(other), `
+				The client got through at %s.
+
+				An address without a host, or with 0.0.0.0, means every address of the machine,
+				so other machines could connect. Listen on 127.0.0.1 only.`, other)
+		}
+	})
 }
 
 func Test02_EchoesAMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#2-echo-a-message", "main.go")
-	server := program.Start(e)
-	client := server.Dial()
+	program.Test(e, "a client that sends hello", func(t *program.T) {
+		server := t.Start()
+		client := server.Dial()
 
-	client.Send("hello")
-	answer := client.Receive(5)
+		client.Send("hello")
+		answer := client.Receive(5)
 
-	if answer == "" {
-		client.CloseWrite()
-		require.NotEqual(e, "hello", client.ReceiveSoon(5), "the answer came only when the client had promised to send no more: the server waits for "+
-			"the end of the connection (io.ReadAll does), or for a newline; but a client that waits for its answer sends neither")
-	}
-	require.NotEmptyf(e, answer, "the client is connected and has sent %q, and no answer came; as for the server, %s. "+
-		"That a client could connect proves little: the operating system does that for a port that is listened on. Is process called, with the connection that "+
-		"Accept returned? Does it Read into a buffer that has a length, and Write?", "hello", server)
-	require.Falsef(e, len(answer) > 5 && strings.HasPrefix(answer, "hello\x00"), "5 bytes went in and %d came back: Read has filled the first 5 bytes of "+
-		"the buffer and said so in n; what lies behind n is no part of the message", len(answer))
-	require.Equalf(e, "hello", answer, "%q went in and %s came back: an echo is the same bytes, and no others", "hello", wire.Show(answer))
+		if answer == "" {
+			awaited := client.Awaited(func() bool { return client.Surplus() != "" })
+			require.Emptyf(t, awaited, `
+				The client sent "hello", and the answer came only after %s.
+
+				ReadString and Scan wait for a newline, io.ReadFull for a full buffer, io.ReadAll
+				for the end of the connection. Read returns what has arrived.`, awaited)
+		}
+		require.NotEmptyf(t, answer, `
+			The client sent "hello" and got no answer. The server: %s.
+
+			Connecting proves little: the kernel accepts connections on its own. Does main pass
+			the connection to process? Does process Read into a buffer with a length, then Write?`,
+			server)
+		require.Falsef(t, strings.HasPrefix(answer, "hello\x00"), `
+			5 bytes went in, and %d came back.
+
+			Read filled the first 5 bytes of the buffer and said so in n. What lies behind n
+			isn't part of the message.`, len(answer))
+		require.Equalf(t, "hello", answer, `
+			"hello" went in, and %s came back.
+
+			An echo is the same bytes, and no others.`, wire.Show(answer))
+	})
 }
 
 func Test03_EchoesEveryMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#3-echo-every-message", "main.go")
-	wire.Test(e, func(t *wire.T) {
+	wire.Test(e, "a client that sends three messages, one by one", func(t *wire.T) {
 		client, conn := t.Client()
-		t.Go(func() { process(conn) })
+		served := t.Go(func() { process(conn) })
 
-		client.Send("one")
-		answer := client.Receive()
-		require.Equalf(t, "one", answer, "%q went in and %s came back: the first message is not echoed yet", "one", wire.Show(answer))
-
-		for _, message := range []string{"three", "seven"} {
+		for _, message := range []string{"one", "three", "seven"} {
 			client.Send(message)
 			answer := client.Receive()
 
-			require.Equalf(t, message, answer, "%q went in, on the same connection as the messages before, and %s came back: one Read and one Write serve "+
-				"one message, and a client may send as many as it likes", message, wire.Show(answer))
+			require.Falsef(t, answer == "" && client.Closed(), `
+				The client sent %q and got no answer: process had closed the connection.
+
+				A client may send as many messages as it likes. Read and Write belong in a loop, and
+				Close behind it.`, message)
+			require.Falsef(t, answer == "" && served.Returned(), `
+				The client sent %q and got no answer: process had returned.
+
+				A client may send as many messages as it likes. Read and Write belong in a loop.`,
+				message)
+			require.Equalf(t, message, answer, `
+				%q went in, and %s came back.
+
+				Each answer is the message that just came in: all of it, once, and nothing else.`,
+				message, wire.Show(answer))
 		}
+	})
+	wire.Test(e, "a client that sends three messages before it takes an answer", func(t *wire.T) {
+		client, conn := t.Client()
+		client.Hold(1) // a Write of more than a byte waits
+		t.Go(func() { process(conn) })
+
+		client.Send("one, ", "three, ", "seven")
+		t.Wait()
+		answers := client.Receive()
+
+		require.NotEmpty(t, answers, `
+			"one, ", "three, " and "seven" went in, and nothing came back.`)
+		require.Equalf(t, "one, three, seven", answers, `
+			"one, ", "three, " and "seven" went in, and %s came back.
+
+			TCP keeps bytes in the order in which they're written. Two goroutines that write to
+			one connection at the same time mix their bytes: finish a Write, then start the next.`,
+			wire.Show(answers))
+	})
+	wire.Test(e, "a client that's silent for a minute", func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+		client.Send("hello")
+		client.Receive()
+
+		time.Sleep(time.Minute)
+		client.Send("still here")
+		answer := client.Receive()
+
+		require.Equalf(t, "still here", answer, `
+			The client got an answer and was silent for a minute. Then "still here" went in, and
+			%s came back.
+
+			A deadline is a moment: after it every Read and Write fails. Set none in this step,
+			or a later one before each Read.`, wire.Show(answer))
 	})
 }
 
 func Test04_EchoesOnlyWhatWasSent(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#4-echo-only-what-was-sent", "main.go")
-	wire.Test(e, func(t *wire.T) {
+	wire.Test(e, "a long message, then a short one", func(t *wire.T) {
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+		long := strings.Repeat("long", 30)
+
+		client.Send(long)
+		first := client.Receive()
+		client.Send("hi")
+		second := client.Receive()
+
+		require.NotEmptyf(t, first, `
+			%s went in, and nothing came back.`, wire.Show(long))
+		require.GreaterOrEqualf(t, len(first), len(long), `
+			%s went in, and %s came back.
+
+			A message of up to 128 bytes fits into a buffer of 128 bytes, and Read returns all of
+			it.`, wire.Show(long), wire.Show(first))
+		require.Equalf(t, long, first, `
+			%s went in, and %s came back.
+
+			An echo is the same bytes, and no others.`, wire.Show(long), wire.Show(first))
+		require.Falsef(t, len(second) > 2 && strings.HasPrefix(second, "hi"), `
+			"hi" went in, and %s came back.
+
+			Read writes to the beginning of the buffer and leaves the rest as it was. The bytes
+			behind n belong to the message before.`, wire.Show(second))
+		require.Equalf(t, "hi", second, `
+			"hi" went in, behind a long message, and %s came back.`, wire.Show(second))
+	})
+	wire.Test(e, "messages of 1, 127 and 128 bytes", func(t *wire.T) {
 		client, conn := t.Client()
 		t.Go(func() { process(conn) })
 
-		long := strings.Repeat("long", 30) // 120 bytes
-		client.Send(long)
-		answer := client.Receive()
-		require.Equalf(t, long, answer, "%s went in and %s came back: a message of up to 128 bytes fits into a buffer of 128 bytes, and comes back "+
-			"whole", wire.Show(long), wire.Show(answer))
+		for _, size := range []int{1, 127, 128} {
+			message := strings.Repeat("m", size)
+			client.Send(message)
+			answer := client.Receive()
 
-		client.Send("hi")
-		answer = client.Receive()
+			require.Equalf(t, message, answer, `
+				%d bytes went in, and %d came back.
 
-		require.Equalf(t, "hi", answer, "%q went in and %s came back: Read writes to the beginning of the buffer and leaves the rest as it "+
-			"was; bytes behind n belong to the previous message", "hi", wire.Show(answer))
+				A full buffer is a message like any other: don't wait for more when n is
+				len(buf).`, size, len(answer))
+		}
 	})
 }
 
 func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#5-echo-any-bytes-unchanged", "main.go")
-	wire.Test(e, func(t *wire.T) {
-		client, conn := t.Client()
-		t.Go(func() { process(conn) })
+	for _, sent := range []struct{ name, message, why string }{
+		{"bytes of value 0", "a\x00b\x00", "A zero is a byte too. It ends nothing in Go."},
+		{"bytes that aren't text", "\xff\xfe\x80", "They aren't UTF-8, so runes don't keep them."},
+		{"Chinese", "你好", "6 bytes are 2 characters here, and n counts bytes."},
+		{"a character that's cut", "你\xe5", "Half a character isn't UTF-8 either."},
+		{"percent signs", "100%d", "Printf and Fprintf take % for a verb."},
+		{"blanks", "  both  ends \t", "Only the client knows what its blanks mean."},
+		{"a line", "a line\r\n", "A line ending is part of the message, as any byte is."},
+		{"a carriage return", "a\rb\r", "Inside a message, \\r is a byte like any other."},
+		{"no text but a line ending", "\n", "A message of a line ending alone is a message."},
+	} {
+		wire.Test(e, sent.name, func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() { process(conn) })
 
-		for _, sent := range []struct{ message, why string }{
-			{"a\x00b\x00", "a byte of value 0 is a byte like any other, and ends nothing in Go"},
-			{"\xff\xfe\x80", "these bytes are no text in UTF-8, and need not be: whoever takes them apart into runes gets replacement characters"},
-			{"你好", "a character can be several bytes: here 6 bytes are 2 characters, and n counts bytes"},
-			{"100%d", "a message is data, and whoever gives it to Printf or Fprintf as the format has it changed"},
-			{"  both ends \t", "blanks belong to the message, and only the client knows what they mean"},
-			{"a line\r\n", "a line ending belongs to the message, and only the client knows what it means"},
-			{"no line", "TCP carries bytes, not lines: who waits for a newline waits for something that nobody promised"},
-		} {
 			client.Send(sent.message)
 			answer := client.Receive()
 
-			require.NotEmptyf(t, answer, "%q got no answer, after the messages before it had got theirs", sent.message)
-			require.Equalf(t, sent.message, answer, "%q went in and %s came back: %s", sent.message, wire.Show(answer), sent.why)
-		}
-	})
+			require.NotEmptyf(t, answer, `
+				%q went in, and nothing came back.`, sent.message)
+			require.Equalf(t, sent.message, answer, `
+				%q went in, and %s came back.
+
+				%s`, sent.message, wire.Show(answer), sent.why)
+		})
+	}
 }
 
 func Test06_ShowsWhatItReceived(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#6-show-what-it-received", "main.go")
-	server := program.Start(e)
-	client := server.Dial()
+	program.Test(e, "a client that sends two messages", func(t *program.T) {
+		server := t.Start()
+		client := server.Dial()
 
-	for _, message := range []string{"show me this", "and that"} {
-		client.Send(message)
-		shown := server.Shows(message)
+		for _, message := range []string{"show me this", "100%d and that"} {
+			client.Send(message)
+			shown := server.Shows(message)
 
-		require.NotContains(e, server.Stdout(), "[115 104 111 119", "the server shows the message as a list of numbers, which is how a []byte is printed: "+
-			"string(…) makes it text")
-		require.Falsef(e, !shown && strings.Contains(server.Output(), message), "the server printed %q, but to its standard error, where log and println write: "+
-			"what a program is there to show goes to its standard output, as fmt.Println has it", message)
-		require.Truef(e, shown, "the client sent %q, and the server's standard output does not contain it; as for the server, %s", message, server)
-	}
-	require.NotContains(e, server.Stdout(), "\x00", "behind the message the server printed bytes of value 0 that nobody sent: what lies behind n in the buffer "+
-		"is no part of the message (a terminal hides them, a file does not)")
+			require.NotContains(t, server.Stdout(), "[115 104 111 119", `
+				The server printed the message as a list of numbers.
+
+				That's how Println prints a []byte. string(…) makes it text.`)
+			require.Falsef(t, !shown && strings.Contains(server.Output(), message), `
+				The server printed %q to its standard error.
+
+				log and the built-in println write there. Results go to standard output, where
+				fmt.Println writes.`, message)
+			require.Truef(t, shown, `
+				The client sent %q, but the server's standard output doesn't contain it. The
+				server: %s.`, message, server)
+		}
+		require.NotContains(t, server.Stdout(), "\x00", `
+			Behind the message the server printed bytes of value 0 that the client didn't send.
+
+			What lies behind n in the buffer isn't part of the message. A terminal hides these
+			bytes, a file doesn't.`)
+	})
+	program.Test(e, "a client that sends 200 messages at once", func(t *program.T) {
+		server := t.Start()
+		client := server.Dial()
+
+		for i := range 200 {
+			client.Send(fmt.Sprintf("<%03d>%s", i, strings.Repeat(".", 123)))
+		}
+		client.CloseWrite()
+		client.Rest()
+
+		shown := regexp.MustCompile(`<\d{3}>`).FindAllString(server.Stdout(), -1)
+		require.Truef(t, slices.IsSorted(shown) && len(slices.Compact(shown)) == len(shown), `
+			The messages <000> to <199> went in, and the server printed some twice or in another
+			order.
+
+			Code that prints in a goroutine of its own uses the buffer while Read fills it again.
+			Print first, then read on.`)
+	})
 }
 
 func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#7-close-the-connection-when-a-client-leaves", "main.go")
-
-	server := program.Start(e)
-	leaver := server.Dial()
-	leaver.CloseWrite() // the server learns that the client will send no more
-	leaver.Rest()       // and closes, or ends, before anything else happens here
-	require.Truef(e, server.StaysUp(), "one client has left, and the whole server went with it: %s. That a client leaves is no reason to end the "+
-		"program, as log.Fatal, os.Exit and panic do", server)
-	server.Stop()
-
-	wire.Test(e, func(t *wire.T) {
+	wire.Test(e, "a client that closes the connection", func(t *wire.T) {
 		client, conn := t.Client()
 		served := t.Go(func() { process(conn) })
 		client.Send("hello")
@@ -149,100 +280,228 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 
 		client.Close()
 
-		require.True(t, served.Returned(), "the client has closed the connection, and process has not returned: its goroutine, and all that it "+
-			"holds, stays for ever. When Read returns an error, io.EOF above all, there is nothing more to wait for")
-		require.True(t, client.Closed(), "process has returned and left the connection open: what it takes up in the operating system is never given back, and "+
-			"a program can have only so many of them. The connection belongs to process, so process closes it")
+		require.True(t, served.Returned(), `
+			The client closed the connection, but process didn't return.
+
+			Its goroutine, and all that it holds, stays forever. When Read returns an error, such
+			as io.EOF, process has nothing to wait for any more.`)
+		require.True(t, client.Closed(), `
+			The client closed the connection, and process returned, but it left its end open.
+
+			An open connection keeps its descriptor, and a program has only so many. The
+			connection belongs to process, so process closes it.`)
+	})
+	wire.Test(e, "a client that sends no more, and takes its answer late", func(t *wire.T) {
+		client, conn := t.Client()
+		client.Hold(1) // a Write of more than a byte waits
+		t.Go(func() { process(conn) })
+
+		client.Send("hello")
+		client.CloseWrite()
+		t.Wait()
+		answer := client.Receive()
+
+		require.Containsf(t, answer, "hello", `
+			"hello" went in. Then the client said that it sends no more, and took its answer: %s.
+
+			A client that sends no more can still receive. process must answer all that came in,
+			and wait until Write has returned, before it closes the connection.`,
+			wire.Show(answer))
+	})
+	program.Test(e, "a client that says goodbye", func(t *program.T) {
+		server := t.Start()
+		client := server.Dial()
+		client.Send("hello")
+		client.Receive(5)
+
+		client.CloseWrite()
+		client.Rest()
+
+		require.Truef(t, server.StaysUp(), `
+			The client left, and the whole server went with it: %s.
+
+			A client that leaves must not end the program, as log.Fatal, os.Exit, panic and a
+			return from main do.`, server)
+		require.False(t, client.WasReset(), `
+			The client got a reset from the server instead of a clean end.
+
+			Close ends a connection cleanly, unless bytes are unread or SetLinger(0) was called. A
+			reset can destroy answers that are still in flight.`)
 	})
 }
 
 func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#8-serve-two-clients-at-once", "main.go")
-	server := program.Start(e)
-	one := server.Dial()
-	one.Send("I am one")
-	answer := one.Receive(8)
-	require.Equalf(e, "I am one", answer, "client 1 sent %q and %s came back; as for the server, %s", "I am one", wire.Show(answer), server)
+	program.Test(e, "three clients that stay", func(t *program.T) {
+		server := t.Start()
 
-	two := server.Dial()
-	two.Send("I am two")
-	answer = two.Receive(8)
+		var clients []*program.Peer
+		for _, n := range []int{1, 2, 3, 1} {
+			if n > len(clients) {
+				clients = append(clients, server.Dial())
+			}
+			message := fmt.Sprint("I am client ", n)
+			clients[n-1].Send(message)
+			answer := clients[n-1].Receive(len(message))
 
-	require.Falsef(e, answer == "" && !server.StaysUp(), "client 2 connected, and the whole server was gone, for client 1 too: %s", server)
-	require.Equalf(e, "I am two", answer, "client 2 is connected, but not served while client 1 is: as for the server, %s. The loop that accepts must not "+
-		"wait for process, nor one process for another", server)
-	one.Send("still here")
-	require.Equalf(e, "still here", one.Receive(10), "client 1 was served until client 2 came, and is no longer: as for the server, %s", server)
+			if answer == "" {
+				require.Truef(t, server.StaysUp(), `
+					Client %d sent %q, and the whole server was gone: %s.`, n, message, server)
+				require.Falsef(t, clients[n-1].HasEnded(), `
+					Client %d sent %q, but the server had closed its connection.
+
+					A client that stays is served until it leaves, whoever else comes.`, n, message)
+				for other, client := range clients {
+					require.NotContainsf(t, client.Surplus(), message, `
+						Client %d sent %q, and client %d got it.
+
+						The clients share a variable or a channel, and each needs its own.`,
+						n, message, other+1)
+				}
+			}
+			require.NotEmptyf(t, answer, `
+				Client %d, of %d that are connected, sent %q and got no answer. The server: %s.
+
+				The kernel connects clients on its own. main must go on accepting while process
+				runs, and one process must not wait for another.`,
+				n, len(clients), message, server)
+			require.Equalf(t, message, answer, `
+				Client %d sent %q, and %s came back.
+
+				Each client gets the answers to its own messages, and no others.`,
+				n, message, wire.Show(answer))
+		}
+	})
+	wire.Test(e, "a client that takes its answer late, and another one", func(t *wire.T) {
+		late, lateConn := t.Client()
+		other, otherConn := t.Client()
+		late.Hold(1) // a Write of more than a byte waits
+		t.Go(func() { process(lateConn) })
+		t.Go(func() { process(otherConn) })
+
+		late.Send("LATE")
+		t.Wait()
+		other.Send("meanwhile")
+		meanwhile := other.Receive()
+		answer := late.Receive()
+
+		require.Equalf(t, "meanwhile", meanwhile, `
+			While the server's Write to the late client waited, the other client sent "meanwhile",
+			and %s came back.`, wire.Show(meanwhile))
+		require.Falsef(t, strings.ContainsAny(answer, "meanwhile"), `
+			The late client sent "LATE" and got bytes of the other client: %s.
+
+			The two share a buffer: while one Write still sends from it, the other client's Read
+			fills it. Each client needs a buffer of its own.`, wire.Show(answer))
+		require.Equalf(t, "LATE", answer, `
+			"LATE" went in, and %s came back.`, wire.Show(answer))
+	})
 }
 
 func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#9-survive-a-client-that-vanishes", "main.go")
-	server := program.Start(e)
-	witness := server.Dial()
-
-	for _, leave := range []func(client *program.Peer){
-		func(client *program.Peer) { // without a word
-			client.CloseWrite()
-			client.Rest()
-		},
-		func(client *program.Peer) { // while the server waits for more: its Read fails
-			client.Send("hello")
-			answer := client.Receive(5)
-			require.Equalf(e, "hello", answer, "a client sent %q and %s came back, while another one was connected and idle; as for the server, %s",
-				"hello", wire.Show(answer), server)
-			client.Reset()
-		},
-		func(client *program.Peer) { // without waiting for the answer: the server's Write can fail
-			client.Send("hello")
-			client.Close()
-		},
+	for _, leaving := range []struct {
+		name   string
+		resets bool
+	}{
+		{"a client that resets after its answer", true},
+		{"a client that closes before its answer", false},
 	} {
-		leave(server.Dial())
-		require.Truef(e, server.StaysUp(), "one client vanished, and the whole server went with it: %s. What goes wrong with one connection ends "+
-			"that connection, and nothing else: log.Fatal, os.Exit and panic end the program for everybody", server)
-	}
+		program.Test(e, leaving.name, func(t *program.T) {
+			server := t.Start()
+			witness, client := server.Dial(), server.Dial()
 
-	for _, client := range []*program.Peer{witness, server.Dial()} {
-		client.Send("and me?")
-		require.Equalf(e, "and me?", client.Receive(7), "a client vanished, and another one is no longer served: as for the server, %s", server)
-	}
-	server.Stop()
-
-	wire.Test(e, func(t *wire.T) {
-		for _, call := range []string{"Write", "Read"} { // that fails
-			client, conn := t.Client()
 			client.Send("hello")
-			if call == "Write" {
-				client.Reset() // before the answer
+			if leaving.resets {
+				client.Receive(5)
+				client.Reset()
+			} else {
+				client.Close()
+			}
+
+			require.Truef(t, server.StaysUp(), `
+				The client left, and the whole server went with it: %s.
+
+				What goes wrong with one connection must end that connection alone. log.Fatal,
+				os.Exit, panic and a return from main end the whole program.`, server)
+			witness.Send("and me?")
+			answer := witness.Receive(7)
+			require.Equalf(t, "and me?", answer, `
+				The client left. Then another one sent "and me?", and %s came back. The
+				server: %s.`, wire.Show(answer), server)
+		})
+	}
+	for _, vanishing := range []struct {
+		name string
+		// what fails in process
+		call   string
+		vanish func(client *wire.Peer)
+	}{
+		{"a client that vanishes while process waits for more", "Read", func(client *wire.Peer) {
+			client.Send("hello")
+			client.Receive()
+			client.Reset()
+		}},
+		{"a client that vanishes before it has its answers", "Write", func(client *wire.Peer) {
+			client.Send(slices.Repeat([]string{"hello"}, 20)...)
+			client.Reset()
+		}},
+		{"a client whose every Read fails, as on Windows", "Read", func(client *wire.Peer) {
+			client.Send("hello")
+			client.Receive()
+			client.ResetAsOnWindows()
+		}},
+	} {
+		wire.Test(e, vanishing.name, func(t *wire.T) {
+			client, conn := t.Client()
+
+			if vanishing.call == "Write" {
+				vanishing.vanish(client) // before process writes
 			}
 			served := t.Go(func() { process(conn) })
-			if call == "Read" {
-				client.Receive()
-				client.Reset() // after it, while process waits for more
+			if vanishing.call == "Read" {
+				vanishing.vanish(client) // while process reads
 			}
 
-			require.Truef(t, served.Returned(), "the client has vanished, so %s has failed, and process has not returned", call)
-			require.Truef(t, client.Closed(), "the client has vanished, so %s has failed, and process has returned and left the connection open: a connection "+
-				"that has failed must be closed like any other", call)
-		}
-	})
+			require.Truef(t, served.Returned(), `
+				%s failed, but process didn't return.`, vanishing.call)
+			require.Truef(t, client.Closed(), `
+				%s failed. process returned, but it left the connection open.
+
+				A connection that failed must be closed like any other.`, vanishing.call)
+		})
+	}
 }
 
 func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken", "main.go")
-	good := program.Start(e)
-	good.Dial()
-	require.Truef(e, good.StaysUp(), "the port was free, a client connected, and the program was gone: %s", good)
-	good.Stop()       // what it has printed is what it prints when all is well
-	program.Listen(e) // the test has the port now
+	program.Test(e, "the port is taken", func(t *program.T) {
+		good := t.Start() // while the port is free
+		client := good.Dial()
+		client.Send("hello")
+		require.Truef(t, client.Receive(5) != "" || good.StaysUp(), `
+			The port was free, a client sent "hello", and then the server was gone: %s.`, good)
+		good.Stop()
+		t.Listen() // now the test has the port
 
-	server := program.Start(e)
+		server := t.Start()
 
-	require.True(e, server.Ended(), "port 20000 is taken, so Listen has failed, and a second later the server is still running: "+
-		"it can serve nobody, and whoever started it believes that it does")
-	require.Falsef(e, server.Crashed(), "port 20000 is taken, so Listen has returned an error, and nil instead of a listener; as for the server, %s. "+
-		"A panic is for mistakes in a program, and a port that is taken is none: print the error and return, before anything uses the listener", server)
-	require.True(e, server.Says(), "port 20000 is taken, so Listen has failed, and the program ended without a word: whoever started it should be told why")
-	require.Falsef(e, strings.HasPrefix(good.Output(), server.Output()), "port 20000 is taken, so Listen has failed, and the program has only said what it says when all is well, too, %q: "+
-		"whoever started it should be told that something is wrong, and what", server.Output())
+		require.True(t, server.Ended(), `
+			Listen failed, and a second later the server was still running.
+
+			It can't serve anybody, but the person who started it believes that it does.`)
+		require.Falsef(t, server.Crashed(), `
+			Listen failed. The server: %s.
+
+			Where Listen returns an error, it returns nil instead of a listener. Print the error
+			and return before anything uses the listener.`, server)
+		require.True(t, server.Says(), `
+			Listen failed, and the server ended without a word.
+
+			Print the error: it says that the address is in use.`)
+		require.Truef(t, server.SaysOther(good.Output()), `
+			Listen failed, and the server printed only what it prints when nothing is wrong: %q.
+
+			Print the error: it says that the address is in use.`, server.Output())
+	})
 }

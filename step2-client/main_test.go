@@ -14,146 +14,278 @@ func TestMain(m *testing.M) { program.Main(m, main) }
 
 func Test01_DialsPort20000(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#1-dial-port-20000", "main.go")
-	listener := program.Listen(e)
+	program.Test(e, "a server that listens", func(t *program.T) {
+		listener := t.Listen()
 
-	client := program.Start(e)
+		client := t.Start()
 
-	listener.Accept(client)
+		listener.Accept(client)
+	})
 }
 
 func Test02_SendsWhatIsTyped(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#2-send-what-is-typed", "main.go")
-	listener := program.Listen(e)
-	for _, ending := range []string{"\n", "\r\n"} {
-		client := program.Start(e)
-		server := listener.Accept(client)
+	for _, line := range []struct{ name, ending string }{
+		{"a line that ends with a newline", "\n"},
+		{`a line that ends with \r\n, as on Windows`, "\r\n"},
+	} {
+		program.Test(e, line.name, func(t *program.T) {
+			listener := t.Listen()
+			client := t.Start()
+			server := listener.Accept(client)
+			const text = " hello  there"
 
-		client.Type(" hello  there" + ending)
-		message := server.Receive(13)
-		message += server.Surplus()
+			client.Type(text + line.ending)
+			message := server.Receive(len(text))
+			message += server.Surplus()
 
-		require.Falsef(e, message == "" && listener.HasAnother(), "a line was typed, and the client opened another connection to send it: one connection carries "+
-			"all the messages, as long as it lasts")
-		if message == "" {
-			client.CloseInput()
-			require.NotEqual(e, " hello  there", server.ReceiveSoon(13), "the line was sent only when nothing more could be typed: the client reads all of its "+
-				"input before it sends any of it (io.ReadAll does)")
-		}
-		require.NotEqualf(e, " hello  there"+ending, message, "%q was typed, and just that was sent: but the line ending only says where the line ends "+
-			"at the keyboard, and is not part of the message", " hello  there"+ending)
-		require.Equalf(e, " hello  there", message, "%q was typed, and %s was sent; as for the client, %s. The message is the line without its ending (%q or %q), with all its spaces",
-			" hello  there"+ending, wire.Show(message), client, "\n", "\r\n")
-		client.Stop()
+			require.Falsef(t, message == "" && listener.HasAnother(), `
+				The client opened a second connection to send what was typed.
+
+				One connection carries all messages, as long as it lasts.`)
+			if message == "" {
+				client.CloseInput()
+				require.NotEqual(t, text, server.ReceiveSoon(len(text)), `
+					The client sent the line only when its input had ended.
+
+					It reads all of its input before it sends any of it, as io.ReadAll does.`)
+			}
+			require.NotEqualf(t, text+line.ending, message, `
+				%q was typed, and the client sent it with its ending.
+
+				The ending says where the line ends at the keyboard. It isn't part of the message.`,
+				text+line.ending)
+			require.Equalf(t, text, message, `
+				%q was typed, and the client sent %s. The client: %s.
+
+				The message is the line without its ending, with all its spaces.`,
+				text+line.ending, wire.Show(message), client)
+		})
 	}
 }
 
 func Test03_ShowsTheAnswer(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#3-show-the-answer", "main.go")
-	listener := program.Listen(e)
-	client := program.Start(e)
-	server := listener.Accept(client)
+	program.Test(e, "a server that answers", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
 
-	client.Type("hello\n")
-	require.NotEmptyf(e, server.Receive(5), "a line was typed, and nothing reached the server; as for the client, %s", client)
-	server.Send("good evening")
+		client.Type("hello\n")
+		require.NotEmptyf(t, server.Receive(5), `
+			"hello\n" was typed, and the client sent nothing. The client: %s.`, client)
+		server.Send("good evening")
+		shown := client.Shows("good evening")
 
-	shown := client.Shows("good evening")
-	require.NotContains(e, client.Stdout(), "[103 111 111 100", "the client shows the answer as a list of numbers, which is how a []byte is printed: "+
-		"string(…) makes it text")
-	require.Falsef(e, !shown && strings.Contains(client.Output(), "good evening"), "the client printed %q, but to its standard error, where log and println "+
-		"write: what a program is there to show goes to its standard output, as fmt.Println has it", "good evening")
-	require.Falsef(e, !shown && strings.Contains(client.Stdout(), "hello"), "the client printed what was typed, %q, and not what the server answered, %q", "hello", "good evening")
-	if !shown {
-		server.CloseWrite()
-		require.False(e, client.Shows("good evening"), "the answer was shown only when the server had promised to send no more: the client waits for the end of the connection "+
-			"(io.ReadAll and io.Copy do), or for a newline (ReadString and Scan do); but a server that goes on sends neither")
-	}
-	require.Truef(e, shown, "the server answered %q, and the client's standard output does not contain it; as for the client, %s", "good evening", client)
-	require.NotContains(e, client.Stdout(), "\x00", "behind the answer the client printed bytes of value 0 that nobody sent: what lies behind n in the buffer "+
-		"is no part of the answer (a terminal hides them, a file does not)")
+		require.NotContains(t, client.Stdout(), "[103 111 111 100", `
+			The client printed the answer as a list of numbers.
+
+			That's how Println prints a []byte. string(…) makes it text.`)
+		require.Falsef(t, !shown && strings.Contains(client.Output(), "good evening"), `
+			The client printed the answer to its standard error.
+
+			log and the built-in println write there. Results go to standard output, where
+			fmt.Println writes.`)
+		require.Falsef(t, !shown && strings.Contains(client.Stdout(), "hello"), `
+			The client printed %q, which was typed, instead of the server's answer, %q.`,
+			"hello", "good evening")
+		if !shown {
+			awaited := server.Awaited(func() bool {
+				return strings.Contains(client.Stdout(), "good evening")
+			})
+			require.Emptyf(t, awaited, `
+				The server answered, and the client showed the answer only after %s.
+
+				ReadString and Scan wait for a newline, io.ReadFull for a full buffer, io.ReadAll
+				for the end of the connection. Read returns what has arrived.`, awaited)
+		}
+		require.Truef(t, shown, `
+			The server answered %q, but the client's standard output doesn't contain it. The
+			client: %s.`, "good evening", client)
+		require.NotContains(t, client.Stdout(), "\x00", `
+			Behind the answer the client printed bytes of value 0 that the server didn't send.
+
+			What lies behind n in the buffer isn't part of the answer. A terminal hides these
+			bytes, a file doesn't.`)
+	})
 }
 
 func Test04_SendsLineAfterLine(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#4-send-line-after-line", "main.go")
-	listener := program.Listen(e)
-	client := program.Start(e)
-	server := listener.Accept(client)
+	program.Test(e, "lines and answers of all kinds", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
 
-	for i, line := range []struct{ typed, answer string }{
-		{"one", "the answer to one"},
-		{"two", "TWO"},
-		{"three", "three it is"},
-	} {
-		client.Type(line.typed + "\n")
-		message := server.Receive(len(line.typed))
-		require.Falsef(e, message == "" && listener.HasAnother(), "line %d was typed, and the client opened another connection to send it: one connection carries "+
-			"all the messages, as long as it lasts", i+1)
-		require.Equalf(e, line.typed, message, "line %d was typed, %q, and %s was sent; as for the client, %s. A client goes on, on the same connection, "+
-			"until it is told to quit", i+1, line.typed, wire.Show(message), client)
+		for _, line := range []struct{ typed, answer string }{
+			{"one", "the answer to one"},
+			{"two", "TWO"},
+			{"\t100%d\xff\x00\r. ", "100%d"},
+			{"你好 \xe5", "你好"},
+			{strings.Repeat("3", 128), strings.Repeat("e", 128)},
+			{strings.Repeat("4", 512), strings.Repeat("r", 512)},
+		} {
+			client.Type(line.typed + "\n")
+			message := server.Receive(len(line.typed))
+			require.Falsef(t, message == "" && listener.HasAnother(), `
+				The client opened a second connection to send %s.
 
-		server.Send(line.answer)
-		require.Truef(e, client.Shows(line.answer), "the answer to line %d, %q, is not on the client's standard output; as for the client, %s", i+1, line.answer, client)
-	}
+				One connection carries all messages, as long as it lasts.`, wire.Show(line.typed))
+			require.NotEmptyf(t, message, `
+				%s was typed, and the client sent nothing. The client: %s.
 
-	client.Type("four\nfive\n") // faster than the server answers
-	messages := server.Receive(4)
-	if messages == "four" {
-		server.Send("4")
-		messages += server.Receive(4)
-	}
-	require.Equalf(e, "fourfive", messages, "two lines were typed before the first one was answered, and %s was sent: a bufio.Reader takes more than it "+
-		"returns, and when it is thrown away, that is lost. Make it once, before the loop", wire.Show(messages))
-	require.NotContains(e, client.Stdout(), "TWO answer", "the client printed %q where the server had answered %q: bytes behind n belong to the previous answer", "TWO answer to one", "TWO")
+				A client sends line after line, on the same connection, until it's told to quit.`,
+				wire.Show(line.typed), client)
+			require.Equalf(t, line.typed, message, `
+				%s was typed, and the client sent %s.
+
+				The message is the line without its ending, with all its other bytes.`,
+				wire.Show(line.typed), wire.Show(message))
+
+			server.Send(line.answer)
+			require.Truef(t, client.Shows(line.answer), `
+				The answer to %s was %s, but the client's standard output doesn't contain it. The
+				client: %s.`, wire.Show(line.typed), wire.Show(line.answer), client)
+		}
+		require.NotContains(t, client.Stdout(), "TWO answer", `
+			The client printed "TWO answer to one" where the server had answered "TWO".
+
+			Read writes to the beginning of the buffer. The bytes behind n belong to the answer
+			before.`)
+	})
+	program.Test(e, "two lines, typed before the first answer", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+
+		client.Type("four\nfive\n")
+		messages := server.Receive(4)
+		if messages == "four" {
+			server.Send("4")
+			messages += server.Receive(4)
+		}
+
+		require.Equalf(t, "fourfive", messages, `
+			"four" and "five" were typed, and the client sent %s. The client: %s.
+
+			A bufio.Reader takes more than it returns. When you throw it away, the rest is lost.
+			Make it once, before the loop.`, wire.Show(messages), client)
+	})
 }
 
 func Test05_QuitsOnQ(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#5-quit-on-q", "main.go")
-	listener := program.Listen(e)
-	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
-		client := program.Start(e)
+	program.Test(e, "lines that aren't q alone", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
 		server := listener.Accept(client)
-		for _, word := range []string{"quiz", " q "} {
-			client.Type(word + "\n")
-			message := server.Receive(len(word))
-			require.Equalf(e, word, message, "%q was typed, which is not q alone, and %s was sent; as for the client, %s", word+"\n", wire.Show(message), client)
-			server.Send(word)
+
+		for _, line := range []string{"quiz", " q ", "Qq"} {
+			client.Type(line + "\n")
+			message := server.Receive(len(line))
+
+			require.Equalf(t, line, message, `
+				%q was typed, and the client sent %s. The client: %s.
+
+				Only q or Q alone on its line is a word to the client itself.`,
+				line+"\n", wire.Show(message), client)
+			server.Send(line)
+			client.Shows(line)
 		}
+	})
+	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
+		program.Test(e, "the line "+wire.Show(line), func(t *program.T) {
+			listener := t.Listen()
+			client := t.Start()
+			server := listener.Accept(client)
+			client.Type("hello\n")
+			server.Receive(5)
+			server.Send("hello")
+			client.Shows("hello")
 
-		client.Type(line)
-		message, ended := server.Rest()
+			client.Type(line)
+			message, ended := server.Rest()
 
-		require.Emptyf(e, message, "%q was typed, and the client sent %s to the server: it is a word to the client itself", line, wire.Show(message))
-		require.Truef(e, ended, "%q was typed, and the connection is still open: the server cannot know that the client has gone", line)
-		require.Truef(e, client.Ended(), "%q was typed, the connection is closed, and the program is still running", line)
-		require.Falsef(e, client.Crashed(), "%q was typed, and the program did not quit: %s", line, client)
-		client.Stop()
+			require.Emptyf(t, message, `
+				It was typed, and the client sent %s to the server.
+
+				It's a word to the client itself.`, wire.Show(message))
+			require.True(t, ended, `
+				It was typed, and the connection is still open.
+
+				The end of the connection is how the server learns that the client has gone.`)
+			require.True(t, client.Ended(), `
+				It was typed, and the client closed the connection, but it's still running.`)
+			require.Falsef(t, client.Crashed(), `
+				It was typed. The client: %s.
+
+				A panic ends a program as a failure. To quit is none.`, client)
+			require.False(t, server.WasReset(), `
+				It was typed, and the server got a reset from the client instead of a clean end.
+
+				Close ends a connection cleanly, unless bytes are unread or SetLinger(0) was
+				called. A reset can destroy messages that are still in flight.`)
+		})
 	}
 }
 
 func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away", "main.go")
-	listener := program.Listen(e)
-	client := program.Start(e)
-	server := listener.Accept(client)
+	program.Test(e, "a server that closes the connection", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+		client.Type("hello\n")
+		server.Receive(5)
+		server.Send("good evening")
+		client.Shows("good evening")
+		known := client.Output()
 
-	server.Close()
-	client.Type("is anybody there?\n")
+		server.Close()
+		client.Type("hello\n")
 
-	require.True(e, client.Ended(), "the server has closed the connection, and after one more line the client is still running: Read has returned an error, io.EOF, "+
-		"and will return it again each time. No answer can come any more")
-	require.Falsef(e, client.Crashed(), "the server has closed the connection, and as for the client, %s. A panic is for mistakes in a program; "+
-		"a server that goes away is none", client)
-	require.True(e, client.Says(), "the server has closed the connection, and the client ended without a word: whoever typed the line waits for an answer, and should "+
-		"be told that none will come")
+		require.True(t, client.Ended(), `
+			The server closed the connection, and after one more line the client is still running.
+
+			No answer can come any more. Read says so, by an error: io.EOF.`)
+		require.Falsef(t, client.Crashed(), `
+			The server closed the connection. The client: %s.
+
+			A panic is for bugs in a program. A server that goes away isn't one.`, client)
+		require.Truef(t, client.SaysOther(known), `
+			The server closed the connection, and the client ended without a word about it.
+
+			Print the error: the person at the keyboard waits for an answer.`)
+	})
 }
 
 func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening", "main.go")
+	program.Test(e, "no server", func(t *program.T) {
+		listener := t.Listen()
+		good := t.Start() // while a server listens
+		listener.Accept(good)
+		good.Stop()
+		listener.Close() // now none does
 
-	client := program.Start(e) // nobody listens
+		client := t.Start()
 
-	require.True(e, client.Ended(), "nobody listens on port 20000, so Dial has failed, and a second later the client is still running: there is nobody to talk to")
-	require.Falsef(e, client.Crashed(), "nobody listens on port 20000, so Dial has returned an error, and nil instead of a connection; as for the client, %s. "+
-		"Print the error and return, before anything uses the connection", client)
-	require.True(e, client.Says(), "nobody listens on port 20000, so Dial has failed, and the client ended without a word: whoever started it should be told why")
+		require.True(t, client.Ended(), `
+			Dial failed, and a second later the client is still running.
+
+			There's no server to talk to.`)
+		require.Falsef(t, client.Crashed(), `
+			Dial failed. The client: %s.
+
+			Where Dial returns an error, it returns nil instead of a connection. Print the error
+			and return before anything uses the connection.`, client)
+		require.True(t, client.Says(), `
+			Dial failed, and the client ended without a word.
+
+			Print the error: it says that the connection was refused.`)
+		require.Truef(t, client.SaysOther(good.Output()), `
+			Dial failed, and the client printed only what it prints when nothing is wrong: %q.
+
+			Print the error: it says that the connection was refused.`, client.Output())
+	})
 }

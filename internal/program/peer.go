@@ -21,6 +21,7 @@ type Peer struct {
 	side    wire.Side // the test's
 	picture wire.Picture
 	ended   bool
+	reset   bool // by a reset
 }
 
 // Dial connects a client to the program on [Addr], as soon as it listens, and
@@ -212,6 +213,37 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 }
 
+// HasEnded reports whether Receive or Rest came to the end of what the program
+// sends on the connection: a close or a reset.
+func (peer *Peer) HasEnded() bool { return peer.ended }
+
+// WasReset reports whether that end was a reset instead of a clean one.
+func (peer *Peer) WasReset() bool { return peer.reset }
+
+// Awaited finds out what a program waits for that hasn't answered: it sends a
+// newline, then enough to fill a buffer, then the end of its half, until
+// answered reports an answer. It returns what came just before that, such as
+// "a newline", or "" if nothing helped.
+func (peer *Peer) Awaited(answered func() bool) string {
+	const buffer = 4096
+	for _, probe := range []struct {
+		name string
+		send func()
+	}{
+		{"a newline", func() { peer.Send("\n") }},
+		{fmt.Sprint(buffer, " bytes more"), func() { peer.Send(strings.Repeat(".", buffer)) }},
+		{"the end of the connection", peer.CloseWrite},
+	} {
+		probe.send()
+		for w := (countdown{left: patience / 4}); w.more(); time.Sleep(tick) {
+			if answered() {
+				return probe.name
+			}
+		}
+	}
+	return ""
+}
+
 // Surplus returns what arrives within three ticks: bytes that belong to a
 // message which was thought to be complete.
 func (peer *Peer) Surplus() string {
@@ -238,9 +270,10 @@ func (peer *Peer) read(ticks int) (string, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			if !peer.ended {
 				peer.ended = true
-				words := "resets"
-				if err == io.EOF {
-					words = "closes"
+				peer.reset = err != io.EOF
+				words := "closes"
+				if peer.reset {
+					words = "resets"
 				}
 				peer.picture.Closed(peer.side.Other(), words)
 			}

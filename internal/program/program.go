@@ -235,6 +235,30 @@ func (p *Program) Says() bool {
 	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
 }
 
+// SaysOther waits until the program has printed a line, to standard output or to
+// standard error, that known doesn't contain, and reports whether it has. Blanks
+// around a line and digits, which may be of a clock, don't count.
+func (p *Program) SaysOther(known string) bool {
+	known = withoutDigits(known)
+	return p.wait(func() bool {
+		for line := range strings.Lines(withoutDigits(p.all.String())) {
+			if !strings.Contains(known, strings.TrimSpace(line)) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // Stdout returns what the program has written to its standard output so far,
 // Stderr what it has written to its standard error, and Output both; each the
 // first MiB.

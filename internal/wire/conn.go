@@ -30,6 +30,7 @@ type Conn struct {
 	closed    bool // this end was closed
 	reset     bool // the other end has reset the connection
 	told      bool // and Read or Write has said so
+	tellAgain bool // and each call will
 	sentAfter bool // something was written after the other end closed
 
 	readDeadline  deadline
@@ -133,7 +134,7 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 		n = c.in.take(p)
 		c.link.changed.Broadcast() // there's room again
 		return n, nil, true
-	case c.reset && !c.told:
+	case c.reset && (!c.told || c.tellAgain):
 		c.told = true
 		return 0, syscall.ECONNRESET, true
 	case c.in.ended:
@@ -177,7 +178,7 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 		return 0, net.ErrClosed, true // the caller may hold a lock that others wait for
 	case len(p) == 0:
 		return 0, nil, true
-	case c.reset && !c.told:
+	case c.reset && (!c.told || c.tellAgain):
 		c.told = true
 		return 0, syscall.ECONNRESET, true
 	case out.ended, c.reset, c.sentAfter:

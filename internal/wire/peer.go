@@ -140,6 +140,17 @@ func (p *Peer) CloseWrite() { p.use().CloseWrite() }
 // machine that has forgotten the connection.
 func (p *Peer) Reset() { p.use().Reset() }
 
+// ResetAsOnWindows is Reset as Windows tells of it: at the other end each Read
+// and each Write fails from then on, with the same error every time. On Linux
+// only the first one does.
+func (p *Peer) ResetAsOnWindows() {
+	c := p.use()
+	c.link.mu.Lock()
+	c.peer.tellAgain = true
+	c.link.mu.Unlock()
+	c.Reset()
+}
+
 // Hold makes the peer one that takes no more than the given number of bytes
 // before the next Receive: at more than that, the other side waits in Write.
 // With [NoLimit] it takes everything again.

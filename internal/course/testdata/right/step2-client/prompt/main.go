@@ -42,7 +42,7 @@ func talk(in io.Reader, out io.Writer) error {
 		if _, err := conn.Write([]byte(line)); err != nil {
 			return err
 		}
-		buf := make([]byte, 128)
+		buf := make([]byte, 4096)
 		n, err := conn.Read(buf)
 		if errors.Is(err, io.EOF) {
 			return errors.New("the server has closed the connection")
