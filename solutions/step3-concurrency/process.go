@@ -9,21 +9,22 @@ import (
 	"time"
 )
 
-// process serves one client until it leaves, or is let go.
+// process serves one client until it leaves or the server disconnects it.
 //
-// The body is the document's, and so is its read buffer, which keeps messages of up to 128
-// bytes whole that come in one piece; step 4 mends that.
+// The body is the document's, and so is the read buffer: a message stays whole
+// if it has at most 128 bytes and arrives in one piece. Step 4 changes that.
 func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
 	for {
 		reader := bufio.NewReader(conn)
 		var buf [128]byte
 		if s.IdleTimeout > 0 {
-			// A deadline is a moment, not a duration: it is moved forward for each message.
+			// A deadline is a moment, not a duration: move it for each message.
 			conn.SetReadDeadline(time.Now().Add(s.IdleTimeout))
 		}
-		// Set it, then look: the deadline of a Shutdown that comes between the two is in force in
-		// Read, and one that came before, which this deadline has replaced, is seen here.
+		// Set the deadline, then look. If Shutdown has begun, its deadline may
+		// just have been replaced, and isStopping says so. If Shutdown begins
+		// after this line, its deadline replaces this one and ends Read.
 		if s.isStopping() {
 			return
 		}
@@ -44,13 +45,14 @@ func (s *Server) process(conn net.Conn) {
 	}
 }
 
-// logEnd tells the log why a client is no longer served. That a client has left, or is let go at a Shutdown, is no failure.
+// logEnd logs why a client is no longer served. It isn't a failure if the client
+// left or if Shutdown ended its Read.
 func (s *Server) logEnd(conn net.Conn, what string, err error) {
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		s.log().Debug("client left", "client", conn.RemoteAddr())
 	case s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
-		s.log().Debug("client let go", "client", conn.RemoteAddr())
+		s.log().Debug("client disconnected", "client", conn.RemoteAddr())
 	default:
 		s.log().Warn(what, "client", conn.RemoteAddr(), "err", err)
 	}

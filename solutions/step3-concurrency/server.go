@@ -6,39 +6,53 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
 
-// A Server answers each message of each of its clients with the same message. The
-// fields are not changed any more once Serve is called. The zero Server is ready to be used, and knows no limits.
+// A Server sends each message of each client back to that client. The zero
+// Server is ready to use and has no limits. Don't change the fields once Serve
+// has been called.
 type Server struct {
-	IdleTimeout  time.Duration // a client that sends nothing for this long is let go; 0 means never
-	WriteTimeout time.Duration // a client that takes nothing for this long is let go; 0 means never
-	MaxClients   int           // served at the same time; 0 means no limit
-	Log          *slog.Logger  // gets each message at debug level; nil means slog.Default()
+	// IdleTimeout is how long a client may send nothing before the server
+	// disconnects it. 0 means forever.
+	IdleTimeout time.Duration
+
+	// WriteTimeout is how long one Write may take before the server disconnects
+	// the client. 0 means forever.
+	WriteTimeout time.Duration
+
+	// MaxClients limits how many clients are served at the same time. 0 means
+	// no limit.
+	MaxClients int
+
+	// Log gets each message at debug level. If it's nil, slog.Default() does.
+	Log *slog.Logger
 
 	once     sync.Once
 	stopping chan struct{} // closed when Shutdown begins
-	drained  chan struct{} // closed when, after that, the last client has left
-	slots    chan struct{} // holds a value for each place that is taken; nil if there is no limit
+	drained  chan struct{} // closed when the last client has left after that
+	slots    chan struct{} // holds a value per acquired slot; nil: no limit
 
-	mu       sync.Mutex // guards what follows, and is held for moments only, never during I/O
+	mu       sync.Mutex // guards the fields below; never held during I/O
 	listener net.Listener
 	clients  map[net.Conn]struct{}
 }
 
-// ErrServerClosed is what Serve returns after a call of Shutdown.
+// ErrServerClosed is the error Serve returns after Shutdown.
 var ErrServerClosed = errors.New("server closed")
 
-// The pause after an Accept that failed, as net/http has it: a descriptor that is
-// missing now may be there soon, or for a long time not.
+// After a failed Accept, Serve pauses for minPause, then twice as long each
+// time up to maxPause, as net/http does: a descriptor may be free again in a
+// moment, or not for minutes.
 const (
 	minPause = 5 * time.Millisecond
 	maxPause = 1 * time.Second
 )
 
-// lingerTimeout is how long a client may take to hang up once the server has.
+// lingerTimeout is how long the server keeps reading from a client that it
+// disconnects, so that the client's last bytes don't cause a reset.
 const lingerTimeout = 500 * time.Millisecond
 
 func (s *Server) init() {
@@ -51,9 +65,12 @@ func (s *Server) init() {
 	})
 }
 
-// Serve accepts clients from ln, and serves each in a goroutine of its own. It is called
-// once, and owns ln: it returns ErrServerClosed after Shutdown, or else, when somebody has closed ln, an
-// error that wraps net.ErrClosed; ln is closed then. Other errors of Accept pass, so Serve tries again, after a pause.
+// Serve accepts clients from ln and serves each in its own goroutine. Call it
+// once. Serve owns ln and closes it before it returns.
+//
+// Serve returns ErrServerClosed after Shutdown. If ln is closed without
+// Shutdown, Serve returns Accept's error, which wraps net.ErrClosed. After any
+// other error of Accept, Serve pauses and tries again.
 func (s *Server) Serve(ln net.Listener) error {
 	s.init()
 	defer ln.Close()
@@ -62,8 +79,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	var pause time.Duration
 	for {
-		// A place first, and then a client: who cannot be served yet is not accepted, and waits in
-		// the kernel's queue.
+		// Acquire a slot, then accept: a client that can't be served yet waits
+		// in the kernel's backlog, where it costs the server nothing.
 		if !s.acquire() {
 			return ErrServerClosed
 		}
@@ -77,7 +94,7 @@ func (s *Server) Serve(ln net.Listener) error {
 				return err
 			}
 			pause = min(max(2*pause, minPause), maxPause)
-			s.log().Error("accept failed", "err", err, "retry in", pause)
+			s.log().Error("accept failed", "err", err, "retry", pause)
 			select {
 			case <-time.After(pause):
 			case <-s.stopping:
@@ -86,7 +103,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		if !s.trackConn(conn) { // accepted while Shutdown began
+		if !s.trackConn(conn) { // Shutdown began during Accept
 			conn.Close()
 			return ErrServerClosed
 		}
@@ -94,10 +111,12 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// Shutdown stops the server gently: no client is accepted any more, those who wait to
-// be asked are let go at once, and those whose message is being answered get their answer first. It returns nil
-// when the last client has left. If ctx is done before that, Shutdown closes the connections that are left, and
-// returns ctx's error. It may be called before Serve, more than once, and at any time.
+// Shutdown stops the server gracefully: it closes the listener, disconnects
+// idle clients, and lets the server finish each answer it has begun. Shutdown
+// returns nil when the last client has left. If ctx is done first, Shutdown
+// closes the remaining connections and returns ctx's error.
+//
+// Shutdown may be called at any time, more than once, and before Serve.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.stop()
@@ -114,7 +133,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// stop begins the shutdown, once.
+// stop begins the shutdown. Only its first call has an effect.
 func (s *Server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +148,7 @@ func (s *Server) stop() {
 		close(s.drained)
 	}
 	for conn := range s.clients {
-		conn.SetReadDeadline(time.Now()) // ends a Read that waits, and leaves a Write alone
+		conn.SetReadDeadline(time.Now()) // ends a Read, but not a Write
 	}
 }
 
@@ -142,14 +161,16 @@ func (s *Server) isStopping() bool {
 	}
 }
 
-// Clients returns the number of clients that are being served now.
+// Clients returns how many clients are being served. A client counts until its
+// connection is closed.
 func (s *Server) Clients() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.clients)
 }
 
-// listen notes ln, so that Shutdown can close it, unless Shutdown has begun.
+// listen stores ln so that Shutdown can close it. It returns false if Shutdown
+// has begun.
 func (s *Server) listen(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +178,8 @@ func (s *Server) listen(ln net.Listener) bool {
 	return !s.isStopping()
 }
 
-// trackConn makes conn a client, unless Shutdown has begun: whether one of them comes first is
-// decided under the lock, so that no client is overlooked.
+// trackConn adds conn to the clients. It returns false if Shutdown has begun.
+// The lock decides which of the two comes first, so Shutdown misses no client.
 func (s *Server) trackConn(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +193,8 @@ func (s *Server) trackConn(conn net.Conn) bool {
 	return true
 }
 
-// untrackConn ends the connection, and gives back what its client took.
+// untrackConn closes conn, then removes it from the clients and releases its
+// slot. If it was the last client, Shutdown may return.
 func (s *Server) untrackConn(conn net.Conn) {
 	hangUp(conn)
 	s.mu.Lock()
@@ -184,19 +206,28 @@ func (s *Server) untrackConn(conn net.Conn) {
 	}
 }
 
-// hangUp ends a connection from this side, so that what was written to it arrives. To close it with bytes unread
-// would be a reset, which can overtake the last answers and destroy them (RFC 1122, section 4.2.2.13). So
-// the client first learns that nothing follows, and what it still sends is read, for a moment.
+// hangUp closes conn so that the last answer arrives. Closing a connection with
+// bytes unread sends a reset, which can overtake that answer and destroy it
+// (RFC 1122, section 4.2.2.13). So hangUp says that no more will be written,
+// then discards what the client still sends, until the client closes or
+// lingerTimeout has passed.
 func hangUp(conn net.Conn) {
 	defer conn.Close() // 关闭连接
 	half, ok := conn.(interface{ CloseWrite() error })
-	if ok && half.CloseWrite() == nil {
-		conn.SetReadDeadline(time.Now().Add(lingerTimeout))
-		io.Copy(io.Discard, conn)
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	deadline := time.Now().Add(lingerTimeout)
+	for time.Now().Before(deadline) { // Shutdown may end a Read early
+		conn.SetReadDeadline(deadline)
+		_, err := io.Copy(io.Discard, conn)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
 	}
 }
 
-// acquire waits for a place. It reports false if Shutdown begins before there is one.
+// acquire waits for a free slot. It returns false if Shutdown begins first.
 func (s *Server) acquire() bool {
 	if s.slots == nil {
 		return true

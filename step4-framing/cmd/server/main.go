@@ -1,8 +1,9 @@
-// A TCP echo server that serves many clients, and ends well.
+// Server is a TCP echo server for many clients.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -15,12 +16,12 @@ import (
 	echo "example.com/tcp-steps/step4-framing"
 )
 
-// grace is how long the clients have to take their answers after Ctrl-C.
+// grace is how long the clients have to read their last answers after Ctrl-C.
 const grace = 10 * time.Second
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:20000", "the `address` to listen on")
-	quiet := flag.Bool("quiet", false, "do not show the messages")
+	quiet := flag.Bool("quiet", false, "don't show the messages")
 	flag.Parse()
 	level := slog.LevelDebug
 	if *quiet {
@@ -30,7 +31,8 @@ func main() {
 		IdleTimeout:  5 * time.Minute,
 		WriteTimeout: 10 * time.Second,
 		MaxClients:   10_000,
-		Log:          slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Log: slog.New(slog.NewTextHandler(os.Stderr,
+			&slog.HandlerOptions{Level: level})),
 	}
 	if err := listenAndServe(s, *addr); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
@@ -38,7 +40,8 @@ func main() {
 	}
 }
 
-// listenAndServe serves until somebody ends the program, by Ctrl-C for example, and then stops gently.
+// listenAndServe serves until the program gets SIGINT (Ctrl-C) or SIGTERM, then
+// shuts s down gracefully.
 func listenAndServe(s *echo.Server, addr string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -49,13 +52,13 @@ func listenAndServe(s *echo.Server, addr string) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-interrupted.Done()
-		stop() // whoever is in a hurry, and types Ctrl-C again, ends the program at once
+		stop() // a second Ctrl-C ends the program at once
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		stopped <- s.Shutdown(ctx)
 	}()
-	if err := s.Serve(ln); err != echo.ErrServerClosed {
+	if err := s.Serve(ln); !errors.Is(err, echo.ErrServerClosed) {
 		return err
 	}
-	return <-stopped // Serve returns when Shutdown begins: the program ends when it is done
+	return <-stopped // Serve returns when Shutdown begins, so wait for its end
 }
