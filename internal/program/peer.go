@@ -21,6 +21,7 @@ type Peer struct {
 	side    wire.Side // the test's
 	picture wire.Picture
 	ended   bool
+	reset   bool
 }
 
 // Dial connects a client to the program on [Addr], as soon as it listens, and
@@ -209,6 +210,10 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 }
 
+// WasReset reports whether the connection has ended with a reset. Call [Peer.Rest]
+// first.
+func (peer *Peer) WasReset() bool { return peer.reset }
+
 // Surplus returns what arrives within three ticks: bytes that belong to a message which
 // was thought to be complete.
 func (peer *Peer) Surplus() string {
@@ -235,9 +240,10 @@ func (peer *Peer) read(ticks int) (string, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			if !peer.ended {
 				peer.ended = true
-				words := "resets"
-				if err == io.EOF {
-					words = "closes"
+				peer.reset = err != io.EOF
+				words := "closes"
+				if peer.reset {
+					words = "resets"
 				}
 				peer.picture.Closed(peer.side.Other(), words)
 			}
