@@ -29,6 +29,7 @@ func TestMain(m *testing.M) { program.Main(m, nil) }
 func Test01_ServesAnyListener(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#1-serve-any-listener", "server.go")
 	wire.Test(e, "two clients that stay", twoClientsThatStay)
+	wire.Test(e, "messages of every kind", messagesOfEveryKind)
 	wire.Test(e, "a server with a Log", messagesInTheLog)
 	wire.Test(e, "a server whose Log is nil", messagesInTheDefaultLog)
 }
@@ -44,7 +45,7 @@ func twoClientsThatStay(t *wire.T) {
 		require.Zerof(t, ln.Waiting(), `
 			A client connected to Serve's listener, but the server didn't accept it. Serve: %s.
 
-			Serve accepts one client after the other and serves each in its own goroutine.`, serving)
+			Serve accepts clients one by one and serves each in its own goroutine.`, serving)
 		require.NotEmptyf(t, answer, `
 			A client sent %q and got no answer. Serve: %s.`, message, serving)
 		require.Equalf(t, message, answer, `
@@ -56,6 +57,25 @@ func twoClientsThatStay(t *wire.T) {
 
 			Its caller takes that for the end of the server. Serve goes on until Shutdown is
 			called.`, serving)
+	}
+}
+
+func messagesOfEveryKind(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+
+	for _, message := range []string{
+		"  two  words  ", "\r", "\n\n", "100%", "%s and %d", "zero \x00 zero", "half a \xe4\xb8",
+		strings.Repeat("x", 127), strings.Repeat("y", 128),
+	} {
+		client.Send(message)
+		answer := client.Receive()
+
+		require.Equalf(t, message, answer, `
+			A client sent %s and got %s.
+
+			An echo is the same bytes, whatever they mean: blanks, percent signs, zeros, half a
+			character, and as many as the buffer holds.`, wire.Show(message), wire.Show(answer))
 	}
 }
 
@@ -236,8 +256,10 @@ func acceptFailsTenTimes(t *wire.T) {
 			The pauses are 5 ms, 10 ms, 20 ms and so on: each twice the one before, up to 1 s.`,
 			i+1, pauses[i], want)
 	}
-	require.Equal(t, []string{"hello"}, client.Arrived(), `
-		Accept worked again, but a client that had waited got no answer or a wrong one.`)
+	answer := strings.Join(client.Arrived(), "")
+	require.Equalf(t, "hello", answer, `
+		Accept worked again. A client that had waited had sent "hello" and got %s.`,
+		wire.Show(answer))
 }
 
 // pausesOf returns the time between the calls of Accept.
@@ -262,11 +284,14 @@ func acceptFailsAgain(t *wire.T) {
 	client.Send("hello")
 	answer := client.Receive()
 
-	require.Equalf(t, "hello", answer, `
-		Accept failed with %q and then worked again, but the next client got %s. Serve: %s.
+	require.Falsef(t, serving.Returned(), `
+		Accept failed with "no buffer space is left", and Serve returned: %s.
 
 		Only one error is final, net.ErrClosed. Serve tries again after every other error, whatever
-		the error says.`, "no buffer space is left", wire.Show(answer), serving)
+		the error says.`, serving)
+	require.Equalf(t, "hello", answer, `
+		Accept failed and then worked again. The next client sent "hello" and got %s.`,
+		wire.Show(answer))
 	calls := ln.Calls()
 	pause := calls[len(calls)-2].Sub(failed)
 	require.Equalf(t, 5*time.Millisecond, pause, `
@@ -312,6 +337,9 @@ func fourClientsForTwoSlots(t *wire.T) {
 	}
 	t.Wait()
 
+	require.LessOrEqualf(t, ln.Waiting(), 2, `
+		4 clients connected, and the server accepted only %d instead of 2. Serve: %s.`,
+		4-ln.Waiting(), serving)
 	require.Equalf(t, 2, ln.Waiting(), `
 		4 clients connected, and the server accepted %d instead of 2. Serve: %s.
 
@@ -338,7 +366,7 @@ var waysToLeave = []struct {
 	{"MaxClients is 1, and the client resets its connection during Write",
 		func(_ *wire.Listener, client *wire.Peer) {
 			client.Hold(0)
-			client.Send("hello")
+			client.Send("one", "two", "three")
 			client.Arrived() // the server waits in Write
 			client.Reset()
 		}},
@@ -496,16 +524,18 @@ func clientThatNeverReads(t *wire.T) {
 	ln, _ := t.Serve(server)
 	other, greedy := ln.Dial(), ln.Dial()
 	greedy.Hold(0)
-	greedy.Send("hello")
+	greedy.Send("one", "two", "three")
 
 	time.Sleep(50 * time.Second)
 	other.Send("and me?")
 	answer := other.Receive()
 
-	require.Equalf(t, "and me?", answer, `
-		Meanwhile another client sent "and me?" and got %s.
+	require.NotEmpty(t, answer, `
+		Meanwhile another client sent "and me?" and got no answer.
 
-		The server serves other clients while one Write waits.`, wire.Show(answer))
+		The server serves other clients while one Write waits.`)
+	require.Equalf(t, "and me?", answer, `
+		Meanwhile another client sent "and me?" and got %s.`, wire.Show(answer))
 	require.False(t, greedy.IsClosed(), `
 		The server closed the connection within 51 s, though WriteTimeout is one minute.`)
 
@@ -836,7 +866,8 @@ func goroutinesOfClientsThatLeft(t *wire.T) {
 }
 
 func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#9-close-the-rest-when-the-context-ends", "server.go")
+	e := lesson.Start(t, "docs/3-concurrency.md#9-close-the-rest-when-the-context-ends",
+		"server.go")
 	wire.Test(e, "a client that never reads, and a minute for Shutdown", shutdownRunsOutOfTime)
 	e.AgainUnderRace()
 }
@@ -879,7 +910,8 @@ func shutdownRunsOutOfTime(t *wire.T) {
 
 		What does each of them wait for? That's a goroutine leak.`, t.Goroutines())
 	require.Zerof(t, server.Clients(), `
-		Shutdown returned and closed the last connection, but Clients returned %d.`, server.Clients())
+		Shutdown returned and closed the last connection, but Clients returned %d.`,
+		server.Clients())
 }
 
 func Test10_ShutsDownAtAnyMoment(t *testing.T) {
@@ -965,7 +997,10 @@ func shutdownDuringAccept(t *wire.T) {
 		}
 	})
 	t.Call(func() error { return server.Serve(ln) })
+	time.Sleep(time.Second)
 
+	require.Equalf(t, 2, accepted, `
+		Two clients connected, and the server accepted %d of them.`, accepted)
 	require.True(t, second.Ended(), `
 		The second client was still connected a second later.
 
@@ -1247,9 +1282,9 @@ func interruptWithABusyClient(t *program.T) {
 	require.Falsef(t, client.WasReset(), `
 		The client's connection was reset, so it lost an answer. The server: %s.
 
-		Either main returned before Shutdown did (Serve returns when Shutdown begins), or
-		Shutdown's ctx was done already: the signal's own context is. Give Shutdown a new
-		context, and wait until it has returned.`, server)
+		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
+		until Shutdown has returned. And Shutdown needs a new context: the signal's own is done
+		already.`, server)
 }
 
 func Test12_HandlesAThousandClients(t *testing.T) {
@@ -1371,8 +1406,12 @@ func (c *client) talk(patience time.Duration) error {
 		}
 		answer := make([]byte, len(message))
 		n, err := io.ReadFull(c, answer)
-		if got := string(answer[:n]); got != message {
-			return fmt.Errorf("it sent %q, got %s, and then the error %v", message, wire.Show(got), err)
+		if err != nil {
+			return fmt.Errorf("it sent %q, got %s, and then the error %q",
+				message, wire.Show(string(answer[:n])), err)
+		}
+		if string(answer) != message {
+			return fmt.Errorf("it sent %q and got %q", message, answer)
 		}
 	}
 	return nil
