@@ -378,7 +378,7 @@ var waysToLeave = []struct {
 }
 
 func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer)) {
-	ln, _ := t.Serve(&echo.Server{MaxClients: 1})
+	ln, serving := t.Serve(&echo.Server{MaxClients: 1})
 	client := ln.Dial()
 	client.Send("hello")
 	answer := client.Receive()
@@ -391,9 +391,9 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 
 	answer = next.Receive()
 	require.Equalf(t, "hello", answer, `
-		After that the next client sent "hello" and got %s.
+		After that the next client sent "hello" and got %s. Serve: %s.
 
-		A slot must be released on every way out.`, wire.Show(answer))
+		A slot must be released on every way out.`, wire.Show(answer), serving)
 }
 
 func slotIsReleasedAtTheEnd(t *wire.T) {
@@ -406,12 +406,13 @@ func slotIsReleasedAtTheEnd(t *wire.T) {
 	ln.Dial()
 
 	time.Sleep(2 * time.Minute)
+	t.Wait()
 
 	require.Zerof(t, served, `
 		MaxClients is 1. The server accepted the next client while Clients still returned %d.
 
-		Clients must never return more than MaxClients. Close the connection, stop counting the
-		client, then release its slot, in that order.`, served)
+		Clients must never return more than MaxClients. So the slot comes last: close the
+		connection, stop counting the client, release its slot.`, served)
 }
 
 func Test06_DisconnectsSilentClients(t *testing.T) {
@@ -467,7 +468,7 @@ func talkativeClient(t *wire.T) {
 		require.Equalf(t, "still here", answer, `
 			IdleTimeout is one minute. After %v the client sent "still here" and got %s.
 
-			A deadline is a moment, not a duration: set a new one before each Read.`,
+			A deadline is a moment, not a duration: each message moves it.`,
 			time.Since(begin).Round(time.Second), wire.Show(answer))
 		time.Sleep(25 * time.Second)
 	}
@@ -533,7 +534,7 @@ func clientThatNeverReads(t *wire.T) {
 	require.NotEmpty(t, answer, `
 		Meanwhile another client sent "and me?" and got no answer.
 
-		The server serves other clients while one Write waits.`)
+		The end of the picture shows what the server waits for.`)
 	require.Equalf(t, "and me?", answer, `
 		Meanwhile another client sent "and me?" and got %s.`, wire.Show(answer))
 	require.False(t, greedy.IsClosed(), `
@@ -656,10 +657,11 @@ func shutdownWithIdleClients(t *wire.T) {
 	require.Equalf(t, "hello", answer, `
 		Before Shutdown, a client sent "hello" and got %s.`, wire.Show(answer))
 
-	var open bool // when Shutdown returns
+	var left int  // clients, when Shutdown returned
+	var open bool // a connection, when Shutdown returned
 	stopping := t.Call(func() error {
 		err := server.Shutdown(context.Background())
-		open = !fresh.IsClosed() || !idle.IsClosed()
+		left, open = server.Clients(), !fresh.IsClosed() || !idle.IsClosed()
 		return err
 	})
 
@@ -679,13 +681,15 @@ func shutdownWithIdleClients(t *wire.T) {
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had disconnected both clients two seconds ago, but Shutdown didn't return nil:
 		%s.`, stopping)
+	require.Zerof(t, left, `
+		Shutdown returned nil, and at that moment Clients returned %d.
+
+		Shutdown waits until the last client has left. Then Clients returns 0.`, left)
 	require.False(t, open, `
 		Shutdown returned nil while a client's connection was still open.
 
-		A program that exits then resets that connection. Close the connection first, then stop
-		counting the client.`)
-	require.Zerof(t, server.Clients(), `
-		Shutdown returned nil, and Clients returned %d.`, server.Clients())
+		A program that exits then resets that connection. The server must close each connection
+		before it stops counting its client.`)
 }
 
 func shutdownDuringAnAnswer(t *wire.T) {
@@ -998,6 +1002,7 @@ func shutdownDuringAccept(t *wire.T) {
 	})
 	t.Call(func() error { return server.Serve(ln) })
 	time.Sleep(time.Second)
+	t.Wait()
 
 	require.Equalf(t, 2, accepted, `
 		Two clients connected, and the server accepted %d of them.`, accepted)
@@ -1008,14 +1013,18 @@ func shutdownDuringAccept(t *wire.T) {
 		deadline replaced the one that ends its Read.`)
 	require.True(t, first.Ended(), `
 		The first client, whom Serve had just accepted, was still connected a second later.`)
+	require.True(t, first.Closed(), `
+		The server half-closed the first client's connection and never closed it.`)
 	require.True(t, stopping.Returned(), `
 		Both clients were disconnected, but Shutdown didn't return.`)
-	require.Falsef(t, left > 0 || open, `
-		Serve had just accepted the first client. Shutdown returned while its connection was open,
-		and Clients returned %d.
+	require.Falsef(t, open, `
+		Serve had just accepted the first client. Shutdown returned while its connection was open.
 
 		Shutdown didn't wait for a goroutine that was started but hadn't run its first line yet.
-		Add the client before the go statement.`, left)
+		Add the client before the go statement.`)
+	require.Zerof(t, left, `
+		Both clients were disconnected. Shutdown returned, and at that moment Clients returned %d.`,
+		left)
 }
 
 func shutdownDuringTheOnlyAccept(t *wire.T) {
@@ -1332,10 +1341,10 @@ func thousandClients(t *program.T) {
 	select {
 	case err = <-served:
 	case <-time.After(10 * time.Second):
-		err = errors.New("it's still running")
+		t.Fatal("Shutdown returned, but Serve didn't.")
 	}
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
-		Shutdown returned, but Serve didn't return ErrServerClosed: %v.`, err)
+		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
 }
 
 // A countingListener knows how many of its connections are open.
@@ -1423,7 +1432,7 @@ func (c *client) leave(patience time.Duration) error {
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
 	if err != nil || len(rest) > 0 {
-		return fmt.Errorf("it got %s and the error %v instead of the end of its connection",
+		return fmt.Errorf("instead of the end of its connection it got %s and the error %v",
 			wire.Show(string(rest)), err)
 	}
 	return nil
