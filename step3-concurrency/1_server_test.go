@@ -1079,11 +1079,11 @@ func shutdownDuringAWrite(t *wire.T) {
 		client.Send("hello")
 	}
 	t.Wait() // the server waits in two Writes
-	ended := 0
+	var ended atomic.Int32
 	for i, other := range []*wire.Peer{clients[1], clients[0]} {
 		clients[i].OnReadDeadline(func() {
 			// Shutdown has set one deadline when it sets the other one.
-			if ended++; ended == 2 {
+			if ended.Add(1) == 2 {
 				other.Hold(wire.NoLimit)
 				wire.NewContext().WaitUntilWatched() // process goes on to its next Read
 			}
@@ -1093,6 +1093,7 @@ func shutdownDuringAWrite(t *wire.T) {
 	t.Call(func() error { return server.Shutdown(context.Background()) })
 	t.Wait()
 	for _, client := range clients {
+		client.OnReadDeadline(nil)
 		client.Hold(wire.NoLimit)
 	}
 
