@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// A Server is the echo server of main.go, which is the document's, as something that can be
-// tested, limited and stopped. The chapter to read beside it is docs/3-concurrency.md.
+// A Server is the echo server of cmd/server/main.go, which is the document's,
+// as a value that you can test, limit and stop. Read docs/3-concurrency.md
+// beside it.
 //
 // TODO exercise 1: Serve any listener
 // TODO exercise 2: Keep clients apart
@@ -17,25 +18,26 @@ import (
 // TODO exercise 6: Disconnect silent clients
 // TODO exercise 7: Disconnect clients that never read
 type Server struct {
-	IdleTimeout  time.Duration // a client that sends nothing for this long is let go; 0 means never
-	WriteTimeout time.Duration // a client that takes nothing for this long is let go; 0 means never
-	MaxClients   int           // served at the same time; 0 means no limit
-	Log          *slog.Logger  // gets each message at debug level; nil means slog.Default()
+	IdleTimeout  time.Duration // how long a client may be silent; 0: forever
+	WriteTimeout time.Duration // how long one Write may take; 0: forever
+	MaxClients   int           // served at the same time; 0: no limit
+	Log          *slog.Logger  // messages, at debug level; nil: slog.Default()
 }
 
-// ErrServerClosed is what Serve returns after a call of Shutdown.
+// ErrServerClosed is the error Serve returns after Shutdown.
 //
 // TODO exercise 8: Shut down gracefully
 var ErrServerClosed error
 
-// Serve accepts clients from ln and serves them, until Shutdown is called; then it returns
-// ErrServerClosed.
+// Serve accepts clients from ln and serves them until Shutdown is called. Then
+// it returns ErrServerClosed.
 func (s *Server) Serve(ln net.Listener) error {
 	return nil
 }
 
-// Shutdown stops the server gently, as net/http's does: it returns nil when the last client
-// has left. When ctx is done before that, it closes what is left and returns ctx's error.
+// Shutdown stops the server gracefully, as net/http's does. It returns nil when
+// the last client has left. If ctx is done first, Shutdown closes the remaining
+// connections and returns ctx's error.
 //
 // TODO exercise 8: Shut down gracefully
 // TODO exercise 9: Close the rest when the context ends
@@ -44,7 +46,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Clients returns the number of clients that are being served now.
+// Clients returns how many clients are being served.
 //
 // TODO exercise 3: Count clients
 // TODO exercise 12: Handle a thousand clients
@@ -52,6 +54,6 @@ func (s *Server) Clients() int {
 	return 0
 }
 
-// What main is to do with a Server, in main.go:
+// In cmd/server/main.go, main serves with a Server:
 //
 // TODO exercise 11: Run as a program

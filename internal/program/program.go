@@ -259,6 +259,14 @@ func withoutDigits(text string) string {
 	}, text)
 }
 
+// Prints waits until the program's standard output or its standard error
+// contains the text, and reports whether one of them does.
+func (p *Program) Prints(text string) bool {
+	return p.wait(func() bool {
+		return strings.Contains(p.stdout.String(), text) || strings.Contains(p.stderr.String(), text)
+	})
+}
+
 // Stdout returns what the program has written to its standard output so far,
 // Stderr what it has written to its standard error, and Output both; each the
 // first MiB.

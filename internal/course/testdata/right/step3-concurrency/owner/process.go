@@ -1,7 +1,9 @@
 package echo
 
 import (
+	"errors"
 	"net"
+	"os"
 	"time"
 )
 
@@ -39,9 +41,11 @@ func sayGoodbye(conn net.Conn) {
 	if !ok || c.CloseWrite() != nil {
 		return
 	}
-	conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+	end := time.Now().Add(400 * time.Millisecond)
 	for buf := make([]byte, 1024); ; {
-		if _, err := conn.Read(buf); err != nil {
+		conn.SetReadDeadline(end) // once more, because stop may have replaced it
+		_, err := conn.Read(buf)
+		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(end)) {
 			return
 		}
 	}

@@ -76,14 +76,14 @@ func (s *Server) Serve(ln net.Listener) error {
 			}
 			continue
 		}
-		if !o.enter(conn) {
+		if !o.trackConn(conn) {
 			conn.Close()
 			return ErrServerClosed
 		}
 		go func() {
 			s.process(conn, o)
 			sayGoodbye(conn)
-			o.leave(conn)
+			o.untrackConn(conn)
 			giveBack()
 		}()
 	}

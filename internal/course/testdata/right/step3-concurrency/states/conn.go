@@ -54,6 +54,9 @@ func (c *clientConn) endSoon() {
 func (c *clientConn) end() {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
+		c.mu.Lock()
+		c.last = true // so that endSoon doesn't cut this short
+		c.mu.Unlock()
 		c.Conn.SetReadDeadline(later(300 * time.Millisecond))
 		io.Copy(io.Discard, c.Conn)
 	}
