@@ -168,7 +168,7 @@ func (tr *trial) make(t *testing.T) string {
 		}
 		walk(t, place, func(file string) {
 			text := read(t, file)
-			for _, end := range []string{`"`, "/"} {
+			for _, end := range []string{"/", `"`} { // the longer one first: its result has no `"`
 				text = strings.ReplaceAll(text, `"`+module+end, `"`+module+"/"+m.id()+end)
 			}
 			write(t, file, text)
