@@ -121,22 +121,25 @@ var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 // maxBegins is how long a line of the index may be, in runes, without its link.
 const maxBegins = 90
 
-// begins returns the first sentence of what an exercise said. If it's too long,
-// it does without the scenario's name, and then ends early.
+// begins returns the first sentences of what an exercise said, as many as fit
+// into a line. If the first one alone doesn't, it does without the scenario's
+// name, and then ends early.
 func begins(said string) string {
 	paragraph, _, _ := strings.Cut(said, "\n\n")
 	text := words(paragraph)
-	if sentence, _, isCut := strings.Cut(text, ". "); isCut {
-		text = sentence + "."
+	if sentence, _, isCut := strings.Cut(text, ". "); isCut && len([]rune(sentence)) >= maxBegins ||
+		!isCut && len([]rune(text)) > maxBegins {
+		text = strings.TrimPrefix(text, words(scenarioName.FindString(said))+" ")
 	}
-	if scenario := scenarioName.FindString(said); len([]rune(text)) > maxBegins {
-		text = strings.TrimPrefix(text, words(scenario)+" ")
+	runes := []rune(text)
+	if len(runes) <= maxBegins {
+		return text
 	}
-	if runes := []rune(text); len(runes) > maxBegins {
-		text = string(runes[:maxBegins])
-		text = text[:strings.LastIndex(text, " ")] + " …"
+	text = string(runes[:maxBegins])
+	if end := strings.LastIndex(text+" ", ". "); end > 0 {
+		return text[:end+1]
 	}
-	return text
+	return text[:strings.LastIndex(text, " ")] + " …"
 }
 
 // scenarioName matches the name of a scenario, which begins a failure and has
@@ -175,6 +178,7 @@ func message(e exercise, r result) string {
 	if start := failure.FindStringIndex(said); start != nil {
 		said = said[start[1]-1:]
 	}
+	said = port.ReplaceAllString(said, "127.0.0.1:50000") // not another one each time
 	var out strings.Builder
 	for line := range strings.Lines(strings.TrimSpace(said) + "\n") {
 		for range 8 {
