@@ -83,6 +83,9 @@ func (c change) diff() string {
 			return ""
 		}
 	}
+	if wrong == "\n" {
+		wrong = "" // the right lines are missing
+	}
 	wrong, right = dedent(wrong, right)
 	unified, err := udiff.ToUnified("", "", wrong, udiff.Lines(wrong, right), 3)
 	if err != nil {
