@@ -88,7 +88,7 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 	t.Helper()
 	section := ""
 	ast.Inspect(test.Body.List[0], func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) == 3 {
+		if call, ok := n.(*ast.CallExpr); ok && len(call.Args) >= 2 {
 			f, isSelector := call.Fun.(*ast.SelectorExpr)
 			arg, isLiteral := call.Args[1].(*ast.BasicLit)
 			if isSelector && isLiteral && f.Sel.Name == "Start" {
