@@ -25,6 +25,9 @@ type T struct {
 	listeners []*Listener
 	keyboards []*Keyboard
 	ours      int // goroutines in bubbles before the code under test has any
+
+	late  string // what was found at the end of the bubble, for Test to report
+	shown string // the picture and the output, below that
 }
 
 // Test runs f, one situation of an exercise, in a bubble of its own. The
@@ -60,6 +63,10 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		e.Abort(trouble, lesson.OutputText(output.String()))
 	}
 	output.Restore()
+	if t != nil && t.late != "" {
+		e.Errorf("%s", t.late)
+		fmt.Fprint(e.Output(), t.shown)
+	}
 	if e.Failed() {
 		e.FailNow()
 	}
@@ -242,32 +249,27 @@ func (t *T) check() {
 // finish runs at the end of f. It draws what happened if the scenario failed,
 // and ends the code under test.
 func (t *T) finish(output *lesson.Output) {
-	t.Helper()
 	synctest.Wait()
-	if trouble := t.guard.first(); trouble != "" && !t.Failed() {
-		t.Errorf("%s", trouble)
+	if !t.Failed() {
+		t.late = t.guard.first()
 	}
-	picture, printed := t.draw(), output.String()
-	show := func() {
-		if picture != "" {
-			fmt.Fprintf(t.Output(), "\n%s", picture)
-		}
-		lesson.ShowOutput(t.T, printed)
+	if picture := t.draw(); picture != "" {
+		t.shown = "\n" + picture
 	}
+	t.shown += lesson.OutputText(output.String())
 	if t.Failed() {
-		show()
+		fmt.Fprint(t.Output(), t.shown)
 	}
 	t.endAll()
 	synctest.Wait()
 	time.Sleep(time.Hour) // what sleeps wakes up, and ends
 	synctest.Wait()
-	if !t.Failed() && !t.guard.hasCut() && bubbled() > t.ours {
-		t.Errorf(`
+	if !t.Failed() && t.late == "" && !t.guard.hasCut() && bubbled() > t.ours {
+		t.late = fmt.Sprintf(`
 			At the end, the program left a goroutine behind that never ends: %s.
 
 			The connections are closed, so nothing will ever wake it up. What a goroutine
 			holds stays in memory with it.`, lesson.ReasonToWait())
-		show()
 	}
 }
 
