@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"text/template"
 
 	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
@@ -175,7 +176,7 @@ func (tr *trial) make(t *testing.T) string {
 		})
 		makeImportable(t, place)
 	}
-	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(module, tests))
+	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(t, module, tests))
 	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":", tr.port+1))
 	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
 		walk(t, folder, func(file string) { write(t, file, ports.Replace(read(t, file))) })
@@ -224,33 +225,50 @@ func makeImportable(t *testing.T, place string) {
 	}
 }
 
-var testFunction = regexp.MustCompile(`(?m)^func Test\w+\(\w+ \*testing\.\w\)`)
-
 // testsOf returns the tests of the trial's package: each calls that of the
 // chosen mistake.
-func (tr *trial) testsOf(module string, tests map[string]string) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "package trial\n\nimport (\n\"os\"\n\"testing\"\n")
-	for i, m := range tr.mistakes {
-		folder := module + "/" + m.id()
-		for _, text := range tests {
-			if externalClause.MatchString(text) {
-				folder = module + "/" + m.id() + "/tests"
-			}
-		}
-		fmt.Fprintf(&out, "m%d %q\n", i, folder)
-	}
-	fmt.Fprintf(&out, ")\n")
+func (tr *trial) testsOf(t *testing.T, module string, tests map[string]string) string {
+	t.Helper()
+	data := struct {
+		Chosen   string
+		Mistakes []struct{ Name, Folder string }
+		Tests    []struct{ Head, Name, Parameter string }
+	}{Chosen: chosen}
+	folder := ""
 	for _, text := range tests {
-		for _, name := range testFunction.FindAllString(text, -1) {
-			function, parameter, _ := strings.Cut(strings.TrimPrefix(name, "func "), "(")
-			parameter, _, _ = strings.Cut(parameter, " ")
-			fmt.Fprintf(&out, "%s {\nswitch os.Getenv(%q) {\n", name, chosen)
-			for i, m := range tr.mistakes {
-				fmt.Fprintf(&out, "case %q: m%d.%s(%s)\n", m.name, i, function, parameter)
-			}
-			fmt.Fprintf(&out, "}\n}\n")
+		if externalClause.MatchString(text) {
+			folder = "/tests"
+		}
+		for _, test := range testFunction.FindAllStringSubmatch(text, -1) {
+			data.Tests = append(data.Tests, struct{ Head, Name, Parameter string }{test[0], test[1], test[2]})
 		}
 	}
+	for _, m := range tr.mistakes {
+		data.Mistakes = append(data.Mistakes, struct{ Name, Folder string }{m.name, module + "/" + m.id() + folder})
+	}
+	var out strings.Builder
+	require.NoError(t, trialTests.Execute(&out, data))
 	return out.String()
 }
+
+var testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\((\w+) \*testing\.\w\)`)
+
+var trialTests = template.Must(template.New("").Parse(`package trial
+
+import (
+	"os"
+	"testing"
+{{range $i, $m := .Mistakes}}
+	m{{$i}} {{printf "%q" $m.Folder}}
+{{- end}}
+)
+{{range $test := .Tests}}
+{{$test.Head}} {
+	switch os.Getenv({{printf "%q" $.Chosen}}) {
+	{{- range $i, $m := $.Mistakes}}
+	case {{printf "%q" $m.Name}}:
+		m{{$i}}.{{$test.Name}}({{$test.Parameter}})
+	{{- end}}
+	}
+}
+{{end}}`))
