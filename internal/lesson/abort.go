@@ -11,20 +11,7 @@ import (
 // Abort fails the exercise with a message, and more below it, and ends the
 // process at once: code that can't be stopped runs in it, and may take memory
 // or a whole CPU. Under [Run] the exercises after it run in another process.
-func (e *Exercise) Abort(message, more string) {
-	text := strings.ReplaceAll(e.sentence(message), "\n", "\n        ")
-	var out strings.Builder
-	fmt.Fprintf(&out, "    %s: %s\n", testLine(), text)
-	fmt.Fprint(indented{&out}, more)
-	if os.Getenv(supervised) == "" {
-		os.Remove(current.Output)
-		fmt.Fprintf(realStdout, "%s--- FAIL: %s (0.00s)\n", out.String(), e.Name())
-		os.Exit(1)
-	}
-	current.Aborts = out.String()
-	current.save()
-	os.Exit(1)
-}
+func (e *Exercise) Abort(message, more string) { current.abort(message, more) }
 
 // realStdout is os.Stdout before any [Output] takes its place.
 var realStdout = os.Stdout

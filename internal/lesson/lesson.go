@@ -52,7 +52,8 @@ func Start(t *testing.T, section, edit string) *Exercise {
 	if earlier, ok := firstRed(this.number); ok && !runsRegardless() {
 		t.Skipf("first: %s", earlier)
 	}
-	current.begin(t, this)
+	watch()
+	current.begin(t.Name(), this)
 	t.Cleanup(func() {
 		current.clear()
 		setRed(this, t.Failed())
@@ -63,13 +64,17 @@ func Start(t *testing.T, section, edit string) *Exercise {
 	return &Exercise{T: t}
 }
 
-// SkipWhileRed skips a test that isn't an exercise, such as a fuzz test, while
-// an exercise of the package is red.
+// SkipWhileRed is the first line of a test that isn't an exercise, such as a
+// fuzz test or a benchmark. It skips the test while an exercise of the package
+// is red.
 func SkipWhileRed(t testing.TB) {
 	t.Helper()
 	if len(red) > 0 {
 		t.Skip("first: the exercises")
 	}
+	watch()
+	current.begin(t.Name(), place{})
+	t.Cleanup(current.clear)
 }
 
 // In returns e with another t: that of a test within the exercise, such as the
@@ -81,6 +86,7 @@ func (e *Exercise) In(t *testing.T) *Exercise {
 // Scenario returns e for one situation of the exercise. Its failures begin with
 // the name, a phrase that says what's going on: "a client that never reads".
 func (e *Exercise) Scenario(name string) *Exercise {
+	current.scenario(name)
 	return &Exercise{e.T, name}
 }
 

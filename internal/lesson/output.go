@@ -27,8 +27,7 @@ func CaptureOutput(e *Exercise) *Output {
 	if err != nil {
 		e.Fatalf("cannot capture what the program prints: %v", err)
 	}
-	current.Output = file.Name()
-	current.save()
+	current.output(file.Name())
 	o := &Output{file, os.Stdout, os.Stderr}
 	os.Stdout, os.Stderr = file, file
 	log.SetOutput(file)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // supervised is the environment variable by which a process knows that it runs
@@ -47,54 +48,6 @@ func Run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	s := supervisor{dir: dir, skip: flag.Lookup("test.skip").Value.String()}
 	return s.run()
-}
-
-// A record says which exercise is running. A supervised process keeps it in a
-// file: when the process is gone, the file says where it ended.
-type record struct {
-	Test   string // "" between exercises
-	Place  place
-	Output string         // the file with what the learner's code printed
-	Aborts string         // the failure of an exercise that Abort ended
-	Ran    []string       // tests that need not run again
-	Red    map[int]string // the sections of red exercises, by number
-
-	Section, Edit string // Place's
-}
-
-var current record
-
-func (r *record) begin(t *testing.T, p place) {
-	r.Test, r.Section, r.Edit, r.Output, r.Aborts = t.Name(), p.section, p.edit, "", ""
-	r.Ran = append(r.Ran, t.Name())
-	r.save()
-}
-
-func (r *record) clear() {
-	r.Test, r.Output = "", ""
-	r.save()
-}
-
-func (r *record) save() {
-	dir := os.Getenv(supervised)
-	if dir == "" {
-		return
-	}
-	r.Red = map[int]string{}
-	for n, p := range red {
-		r.Red[n] = p.section
-	}
-	text, _ := json.Marshal(r)
-	os.WriteFile(filepath.Join(dir, "current"), text, 0o666)
-}
-
-func load(dir string) record {
-	var r record
-	if text, err := os.ReadFile(filepath.Join(dir, "current")); err == nil {
-		json.Unmarshal(text, &r)
-	}
-	r.Place, _ = parsePlace(r.Section, r.Edit)
-	return r
 }
 
 // restoreRed has a process that runs the rest of the tests know which
@@ -157,8 +110,13 @@ func (s *supervisor) run() int {
 		}
 		ran = append(ran, ended.Ran...)
 		red := ended.Red
-		red[ended.Place.number] = ended.Section
-		next, _ := json.Marshal(record{Red: red})
+		if red == nil {
+			red = map[int]string{}
+		}
+		if p := ended.place(); p.section != "" {
+			red[p.number] = p.section
+		}
+		next, _ := json.Marshal(state{Red: red})
 		os.WriteFile(filepath.Join(s.dir, "current"), next, 0o666)
 	}
 }
@@ -174,7 +132,7 @@ func (s *supervisor) without(ran []string) string {
 }
 
 // tell ends the story of an exercise that ended the process.
-func (r record) tell(w io.Writer, status int, crash string) {
+func (r state) tell(w io.Writer, status int, crash string) {
 	var out strings.Builder
 	if r.Aborts != "" {
 		out.WriteString(r.Aborts)
@@ -185,17 +143,19 @@ func (r record) tell(w io.Writer, status int, crash string) {
 			showOutput(indented{&out}, firstMiB(r.Output))
 		}
 	}
-	fmt.Fprint(indented{&out}, "\n"+r.Place.directions())
+	if p := r.place(); p.section != "" {
+		fmt.Fprint(indented{&out}, "\n"+p.directions())
+	}
 	marker := ""
 	if strings.Contains(flag.Lookup("test.v").Value.String(), "test2json") {
 		marker = "\x16"
 	}
-	fmt.Fprintf(&out, "%s--- FAIL: %s (0.00s)\n", marker, r.Test)
+	fmt.Fprintf(&out, "%s--- FAIL: %s (%.2fs)\n", marker, r.Test, time.Since(r.Began).Seconds())
 	io.WriteString(w, out.String())
 }
 
 // reason says why a process ended within an exercise.
-func (r record) reason(status int, crash string) string {
+func (r state) reason(status int, crash string) string {
 	why, _, _ := strings.Cut(Crash(crash), " [recovered")
 	switch {
 	case strings.Contains(crash, osExit):

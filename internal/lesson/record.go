@@ -1,0 +1,118 @@
+package lesson
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A record says which exercise is running. A supervised process keeps it in a
+// file: when the process is gone, the file says where it ended.
+type record struct {
+	mu sync.Mutex
+	state
+}
+
+// state is what the file holds.
+type state struct {
+	Test     string // "" between exercises
+	Section  string
+	Edit     string
+	Began    time.Time
+	Line     string         // of the scenario that is running: "1_server_test.go:31"
+	Scenario string         // its name
+	Output   string         // the file with what the learner's code printed
+	Aborts   string         // the failure of an exercise that abort ended
+	Ran      []string       // tests that need not run again
+	Red      map[int]string // the sections of red exercises, by number
+}
+
+var current record
+
+// begin notes that a test begins. A test that isn't an exercise has no place.
+func (r *record) begin(test string, p place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state = state{
+		Test: test, Section: p.section, Edit: p.edit, Began: time.Now(), Line: testLine(),
+		Ran: append(r.Ran, test),
+	}
+	r.save()
+}
+
+// scenario notes which situation of the exercise is running.
+func (r *record) scenario(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Line, r.Scenario = testLine(), name
+	r.save()
+}
+
+// output notes where what the learner's code prints goes.
+func (r *record) output(file string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Output = file
+	r.save()
+}
+
+// clear notes that the test has ended.
+func (r *record) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Test, r.Output = "", ""
+	r.save()
+}
+
+// abort fails the exercise that is running and ends the process at once.
+func (r *record) abort(message, more string) {
+	r.mu.Lock()
+	defer r.mu.Unlock() // never: the process ends
+	if r.Test == "" {
+		return
+	}
+	e := &Exercise{scenario: r.Scenario}
+	text := strings.ReplaceAll(e.sentence(message), "\n", "\n        ")
+	var out strings.Builder
+	fmt.Fprintf(&out, "    %s: %s\n", r.Line, text)
+	fmt.Fprint(indented{&out}, more)
+	if os.Getenv(supervised) == "" {
+		os.Remove(r.Output)
+		fmt.Fprintf(realStdout, "%s--- FAIL: %s (%.2fs)\n", out.String(), r.Test, time.Since(r.Began).Seconds())
+		os.Exit(1)
+	}
+	r.Aborts = out.String()
+	r.save()
+	os.Exit(1)
+}
+
+func (r *record) save() {
+	dir := os.Getenv(supervised)
+	if dir == "" {
+		return
+	}
+	r.Red = map[int]string{}
+	for n, p := range red {
+		r.Red[n] = p.section
+	}
+	text, _ := json.Marshal(r.state)
+	os.WriteFile(filepath.Join(dir, "current"), text, 0o666)
+}
+
+func load(dir string) state {
+	var s state
+	if text, err := os.ReadFile(filepath.Join(dir, "current")); err == nil {
+		json.Unmarshal(text, &s)
+	}
+	return s
+}
+
+// place returns where the exercise stands in the course.
+func (s state) place() place {
+	p, _ := parsePlace(s.Section, s.Edit)
+	return p
+}
