@@ -194,7 +194,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 		}
 	})
 	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
-		program.Test(e, "the line "+wire.Show(line), func(t *program.T) {
+		program.Test(e, wire.Show(line)+" is typed", func(t *program.T) {
 			listener := t.Listen()
 			client := t.Start()
 			server := listener.Accept(client)
@@ -207,21 +207,21 @@ func Test05_QuitsOnQ(t *testing.T) {
 			message, ended := server.Rest()
 
 			require.Emptyf(t, message, `
-				It was typed, and the client sent %s to the server.
+				The client sent %s to the server.
 
-				It's a word to the client itself.`, wire.Show(message))
+				q alone is a word to the client itself, not a message.`, wire.Show(message))
 			require.True(t, ended, `
-				It was typed, and the connection is still open.
+				The client's connection is still open.
 
 				The end of the connection is how the server learns that the client has gone.`)
 			require.True(t, client.Ended(), `
-				It was typed, and the client closed the connection, but it's still running.`)
+				The client closed its connection, but it's still running.`)
 			require.Falsef(t, client.Crashed(), `
-				It was typed. The client: %s.
+				The client ended, but it didn't quit: %s.
 
-				A panic ends a program as a failure. To quit is none.`, client)
+				A panic ends a program as a failure.`, client)
 			require.False(t, server.WasReset(), `
-				It was typed, and the server got a reset from the client instead of a clean end.
+				The server got a reset from the client instead of a clean end.
 
 				Close ends a connection cleanly, unless bytes are unread or SetLinger(0) was
 				called. A reset can destroy messages that are still in flight.`)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"example.com/tcp-steps/internal/wire"
@@ -150,6 +151,10 @@ func (peer *Peer) Send(text string) {
 	peer.picture.Sent(peer.side, []byte(text))
 	peer.conn.SetWriteDeadline(time.Now().Add(patience * tick)) // the program may not read
 	if _, err := peer.conn.Write([]byte(text)); err != nil {
+		var errno syscall.Errno // without the addresses
+		if errors.As(err, &errno) {
+			err = errno
+		}
 		peer.picture.Note(peer.side, "cannot send: "+err.Error())
 	}
 }
@@ -234,6 +239,9 @@ func (peer *Peer) Awaited(answered func() bool) string {
 		{fmt.Sprint(buffer, " bytes more"), func() { peer.Send(strings.Repeat(".", buffer)) }},
 		{"the end of the connection", peer.CloseWrite},
 	} {
+		if peer.ended {
+			break
+		}
 		probe.send()
 		for w := (countdown{left: patience / 4}); w.more(); time.Sleep(tick) {
 			if answered() {
