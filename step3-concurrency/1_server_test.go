@@ -303,6 +303,7 @@ func acceptFailsAgain(t *wire.T) {
 
 func listenerIsClosed(t *wire.T) {
 	ln, serving := t.Serve(&echo.Server{})
+	ln.Dial() // it stays
 	t.Wait()
 
 	ln.Close()
