@@ -99,15 +99,16 @@ func showOutput(w io.Writer, text string) {
 // that an error's text can be found by search; of a word or a line that's
 // longer than any error, it leaves out the middle.
 func shorten(line string) string {
-	const columns, most = 80 - 10, 4 * 70
+	// Continuation lines are indented by two blanks more than the first one.
+	const first, columns, most = 80 - 10, 80 - 12, 4 * 70
 	runes := []rune(line)
-	if len(runes) <= columns {
+	if len(runes) <= first {
 		return line
 	}
 	var words []string
 	for _, word := range strings.Split(line, " ") {
 		if w := []rune(word); len(w) > columns {
-			word = string(slices.Concat(w[:44], []rune("…"), w[len(w)-25:]))
+			word = string(slices.Concat(w[:42], []rune("…"), w[len(w)-25:]))
 		}
 		words = append(words, word)
 	}
