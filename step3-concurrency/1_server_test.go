@@ -24,8 +24,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { program.Main(m, nil) }
-
 func Test01_ServesAnyListener(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#1-serve-any-listener", "server.go")
 	wire.Test(e, "two clients that stay", twoClientsThatStay)

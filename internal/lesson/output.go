@@ -99,9 +99,10 @@ func showOutput(w io.Writer, text string) {
 // that an error's text can be found by search; of a word or a line that's
 // longer than any error, it leaves out the middle.
 func shorten(line string) string {
-	const one, columns, most = 80 - 10, 80 - 12, 4 * 70 // the lines after the first are indented
+	// Continuation lines are indented by two blanks more than the first one.
+	const first, columns, most = 80 - 10, 80 - 12, 4 * 70
 	runes := []rune(line)
-	if len(runes) <= one {
+	if len(runes) <= first {
 		return line
 	}
 	var words []string
