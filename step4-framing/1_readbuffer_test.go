@@ -2,7 +2,6 @@ package echo_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -110,7 +109,7 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 		Each Write must return before the next one begins. Goroutines that write to the same
 		connection overtake each other.`, countBytes(len(sent)))
 	require.Truef(t, strings.HasPrefix(sent, answer), `
-		The client sent %s and got %s. Up to byte %d the answer is right.
+		The client sent %s and got %s. Byte %d is the first wrong one.
 
 		Every byte that Read returned must come back as it is, once and in order.`,
 		wire.Show(sent), wire.Show(answer), same(sent, answer)+1)
@@ -129,7 +128,8 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 		The client sent %s and only %d came back. The others were lost.
 
 		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
-		asked for. If each round makes a new one, those bytes are gone.`, countBytes(len(sent)), len(answer))
+		asked for. If each round makes a new one, those bytes are gone.`,
+		countBytes(len(sent)), len(answer))
 }
 
 // failWithoutAnswer sends more, then ends the connection, and says when the
@@ -195,10 +195,4 @@ func same(a, b string) int {
 		n++
 	}
 	return n
-}
-
-func sorted(text string) string {
-	bytes := []byte(text)
-	slices.Sort(bytes)
-	return string(bytes)
 }

@@ -58,9 +58,9 @@ const fuzzLimit = 1 << 10
 func checkStream(stream []byte) string {
 	whole, end := readAll(bytes.NewReader(stream))
 	for name, r := range map[string]io.Reader{
-		"byte by byte":             iotest.OneByteReader(bytes.NewReader(stream)),
-		"by halves":                iotest.HalfReader(bytes.NewReader(stream)),
-		"with io.EOF":              iotest.DataErrReader(bytes.NewReader(stream)),
+		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
+		"by halves":    iotest.HalfReader(bytes.NewReader(stream)),
+		"with io.EOF":  iotest.DataErrReader(bytes.NewReader(stream)),
 		"byte by byte with io.EOF": iotest.OneByteReader(
 			iotest.DataErrReader(bytes.NewReader(stream))),
 	} {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +92,13 @@ func (r result) String() string {
 		return "returned an empty payload and no error"
 	}
 	return "returned " + wire.Show(r.payload)
+}
+
+// sorted returns the bytes of text in their order.
+func sorted(text string) string {
+	bytes := []byte(text)
+	slices.Sort(bytes)
+	return string(bytes)
 }
 
 // allocated returns how many MiB of memory f takes.
