@@ -33,27 +33,43 @@ type sight struct {
 	Entries []*bankEntry
 }
 
-// make returns the index, and the page of words that people search for.
-func (x bankIndex) make(t *testing.T) (index, wordsPage string) {
+// make returns the pages of the index, by their names: the index itself, the
+// part of it that would make it too large, and the words people search for.
+func (x bankIndex) make(t *testing.T) map[string]string {
 	t.Helper()
 	listed := map[string]bool{}
 	functions := template.FuncMap{
-		"count": func() int { return len(x.entries) },
-		"pages": func() []bankPage { return bankPages },
-		"title": func(id string) string { return x.byID(t, id).Title },
-		"at":    func(id string) string { return x.byID(t, id).Page.File + "#" + id },
+		"count":   func() int { return len(x.entries) },
+		"howMany": func(symptom string) int { return x.howMany(symptom) },
+		"pages":   func() []bankPage { return bankPages },
+		"title":   func(id string) string { return x.byID(t, id).Title },
+		"at":      func(id string) string { return x.byID(t, id).Page.File + "#" + id },
 		"mistakes": func(symptom string) string {
 			listed[symptom] = true
 			return execute(t, "symptom.md", nil, x.with(symptom))
 		},
 	}
-	index = execute(t, "README.md", functions, nil)
+	made := map[string]string{}
+	for _, name := range []string{"README.md", "output.md", "words.md"} {
+		made[name] = execute(t, name, functions, nil)
+	}
 	for _, entry := range x.entries {
 		for _, symptom := range entry.symptoms {
-			require.Truef(t, listed[symptom], "mistakes/%s.txt: pages/README.md.tmpl has no symptom %q", entry.ID, symptom)
+			require.Truef(t, listed[symptom], "mistakes/%s.txt: the index has no symptom %q", entry.ID, symptom)
 		}
 	}
-	return index, execute(t, "words.md", functions, nil)
+	return made
+}
+
+// howMany returns the number of mistakes for which the symptom is typical.
+func (x bankIndex) howMany(symptom string) int {
+	n := 0
+	for _, entry := range x.entries {
+		if entry.symptoms[0] == symptom {
+			n++
+		}
+	}
+	return n
 }
 
 // anyOutput is the symptom of what the others don't cover.

@@ -16,8 +16,8 @@ import (
 
 // The templates in pages/ make these files from the bank of mistakes:
 //
-//   - docs/mistakes/README.md, the index by symptom, and words.md, what people
-//     search for;
+//   - docs/mistakes/README.md, the index by symptom, its part output.md, and
+//     words.md, what people search for;
 //   - the other pages in docs/mistakes, one for each element of bankPages;
 //   - in each exercise's section of docs/1-*.md to 4-*.md, the list of its
 //     mistakes.
@@ -214,7 +214,9 @@ func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]s
 			made[chapter] = listInChapter(t, chapter, index.entries)
 		}
 	}
-	made[path.Join(bankFolder, "README.md")], made[path.Join(bankFolder, "words.md")] = index.make(t)
+	for name, text := range index.make(t) {
+		made[path.Join(bankFolder, name)] = text
+	}
 	return made
 }
 
