@@ -91,12 +91,12 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 			require.Falsef(t, answer == "" && client.Closed(), `
 				The client sent %q and got no answer: process had closed the connection.
 
-				A client may send as many messages as it likes. Read and Write belong in a loop, and
-				Close behind it.`, message)
+				process serves a client until it leaves. Read and Write belong in a loop, and Close
+				behind it.`, message)
 			require.Falsef(t, answer == "" && served.Returned(), `
 				The client sent %q and got no answer: process had returned.
 
-				A client may send as many messages as it likes. Read and Write belong in a loop.`,
+				process serves a client until it leaves. Read and Write belong in a loop.`,
 				message)
 			require.Equalf(t, message, answer, `
 				%q went in, and %s came back.
