@@ -82,17 +82,22 @@ func messagesInTheLog(t *wire.T) {
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
 	client := ln.Dial()
 
-	client.Send("I am here")
-	client.Receive()
+	for _, message := range []string{
+		"I am here", "  two  words  ", "100% of %s", strings.Repeat("long ", 24) + "message!",
+	} {
+		client.Send(message)
+		client.Receive()
 
-	lines := log.Lines("I am here")
-	require.NotEmpty(t, lines, `
-		The client sent "I am here", but Log didn't get the message.`)
-	for _, line := range lines {
-		require.Containsf(t, line, "level=DEBUG", `
-			The client sent "I am here", and Log got it at another level than debug: %s
+		lines := log.Lines(message)
+		require.NotEmptyf(t, lines, `
+			The client sent %s, but no line of the log has these bytes.`, wire.Show(message))
+		for _, line := range lines {
+			require.Containsf(t, line, "level=DEBUG", `
+				The client sent %s, and Log got it at another level than debug: %s
 
-			At any other level, you can't hide the messages without hiding what matters.`, line)
+				At any other level, you can't hide the messages without hiding what matters.`,
+				wire.Show(message), line)
+		}
 	}
 }
 
@@ -158,7 +163,7 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 }
 
 func twentyMessagesAtOnce(t *wire.T) {
-	// On one CPU, a goroutine that was just started runs later than you'd think.
+	// On one CPU, a goroutine that was just started hasn't run yet.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
@@ -988,7 +993,8 @@ func twoShutdownsAtOnce(t *wire.T) {
 }
 
 func shutdownDuringAccept(t *wire.T) {
-	// On one CPU, a goroutine that was just started hasn't run yet when the next thing happens.
+	// On one CPU, a goroutine that was just started hasn't run yet when the
+	// next thing happens.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
@@ -1461,7 +1467,8 @@ func soon(holds func() bool) bool {
 	return holds()
 }
 
-// freeDescriptors returns how many files this process may still open, or enough.
+// freeDescriptors returns how many files this process may still open, or
+// enough.
 func freeDescriptors(enough int) (n int) {
 	for range enough {
 		file, err := os.Open(os.DevNull)
