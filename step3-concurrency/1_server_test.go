@@ -1362,7 +1362,7 @@ func thousandClients(t *program.T) {
 	select {
 	case err = <-served:
 	case <-time.After(10 * time.Second):
-		t.Fatal("Shutdown returned, but Serve didn't.")
+		t.Fatalf("Shutdown returned, but Serve didn't.")
 	}
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
 		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
