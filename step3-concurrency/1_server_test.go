@@ -1326,8 +1326,10 @@ func Test12_HandlesAThousandClients(t *testing.T) {
 func thousandClients(t *program.T) {
 	many := min(1000, (freeDescriptors(2100)-100)/2)
 	if many < 300 {
-		t.Skipf("This process may open too few files for this exercise: it needs 700. " +
-			"On Linux and macOS, `ulimit -n` shows the limit and `ulimit -n 4096` raises it.")
+		t.SkipForNow(`
+			This process may open too few files for the exercise: it needs 700.
+
+			On Linux and macOS, "ulimit -n" shows the limit, and "ulimit -n 4096" raises it.`)
 	}
 	ln := countConns(t)
 	server := &echo.Server{Log: slog.New(slog.DiscardHandler)}
