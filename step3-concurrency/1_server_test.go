@@ -1185,7 +1185,11 @@ func Test11_RunsAsAProgram(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#11-run-as-a-program", "cmd/server/main.go")
 	program.Test(e, "the port is taken", portIsTaken)
 	program.Test(e, "the server without -addr", serverWithoutAddr)
-	program.Test(e, "the server with -addr [::1]:20000", serverWithAddr)
+	for _, addr := range []string{"[::1]:20000", "127.0.0.2:20000"} {
+		program.Test(e, "the server with -addr "+addr, func(t *program.T) {
+			serverWithAddr(t, addr)
+		})
+	}
 	program.Test(e, "the server with -quiet", quietServer)
 	program.Test(e, "Ctrl-C, while a client is idle", interruptWithAnIdleClient)
 	program.Test(e, "Ctrl-C, while a client is being answered", interruptWithABusyClient)
@@ -1233,25 +1237,35 @@ func serverWithoutAddr(t *program.T) {
 	}
 }
 
-func serverWithAddr(t *program.T) {
-	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
-		return // no IPv6 here
-	} else {
-		ln.Close()
+func serverWithAddr(t *program.T, addr string) {
+	host, _, _ := net.SplitHostPort(addr)
+	if !hasAddress(host) {
+		return
 	}
-	server := t.Build("./cmd/server").Start("-addr", "[::1]:20000")
+	server := t.Build("./cmd/server").Start("-addr", addr)
 
-	for tries := 0; tries < 40 && !program.Reaches("[::1]:20000"); tries++ {
+	for tries := 0; tries < 40 && !program.Reaches(addr); tries++ {
 		require.Truef(t, server.StaysUp(), `
 			The server didn't stay up: %s.
 
 			-addr is an address for net.Listen("tcp", …), as it is.`, server)
 	}
 
-	require.True(t, program.Reaches("[::1]:20000"), `
-		A client couldn't connect to [::1]:20000.
+	require.Truef(t, program.Reaches(addr), `
+		A client couldn't connect to %s.
 
-		-addr is an address for net.Listen("tcp", …), as it is.`)
+		-addr is an address for net.Listen("tcp", …), as it is.`, addr)
+}
+
+// hasAddress reports whether this machine has the address. Not every machine
+// has IPv6, and macOS has no 127.0.0.2.
+func hasAddress(host string) bool {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return false
+	}
+	ln.Close()
+	return true
 }
 
 func quietServer(t *program.T) {
