@@ -1223,7 +1223,7 @@ func serverWithoutAddr(t *program.T) {
 	answer := client.Receive(12)
 
 	require.Equalf(t, "show me this", answer, `
-		A client sent "show me this" and got %s.`, wire.Show(answer))
+		A client sent "show me this" and got %s. The server: %s.`, wire.Show(answer), server)
 	require.Truef(t, server.Prints("show me this"), `
 		A client sent "show me this", but the program didn't show it.
 
@@ -1246,9 +1246,7 @@ func serverWithAddr(t *program.T, addr string) {
 
 	for tries := 0; tries < 40 && !program.Reaches(addr); tries++ {
 		require.Truef(t, server.StaysUp(), `
-			The server didn't stay up: %s.
-
-			-addr is an address for net.Listen("tcp", …), as it is.`, server)
+			The program didn't stay up: %s.`, server)
 	}
 
 	require.Truef(t, program.Reaches(addr), `
@@ -1371,7 +1369,7 @@ func thousandClients(t *program.T) {
 		%d clients came and left. Clients returned %d, and %d connections were still open.`,
 		many, server.Clients(), ln.open.Load())
 
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	err = server.Shutdown(ctx)
 	require.NoErrorf(t, err, "All clients had left, but Shutdown returned the error %q.", err)
@@ -1457,7 +1455,7 @@ func (c *client) talk(patience time.Duration) error {
 				message, wire.Show(string(answer[:n])), err)
 		}
 		if string(answer) != message {
-			return fmt.Errorf("it sent %q and got %q", message, answer)
+			return fmt.Errorf("it sent %q and got %s", message, wire.Show(string(answer)))
 		}
 	}
 	return nil
