@@ -45,8 +45,8 @@ func (s *Server) process(conn net.Conn) {
 	}
 }
 
-// logEnd logs why a client is no longer served. It isn't a failure if the client
-// left or if Shutdown ended its Read.
+// logEnd logs why a client is no longer served. It isn't a failure if the
+// client left or if Shutdown ended its Read.
 func (s *Server) logEnd(conn net.Conn, what string, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
