@@ -1,6 +1,7 @@
-// Package readbuffer is the document's way to serve a client, as it stands there.
-// The chapter to read beside it is docs/4-framing.md.
 package echo
+
+// Here is the document's process, letter for letter. The chapter to read beside
+// it is docs/4-framing.md.
 
 import (
 	"bufio"

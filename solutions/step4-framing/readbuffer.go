@@ -1,4 +1,3 @@
-// Package readbuffer is the document's way to serve a client, without its defect.
 package echo
 
 import (
@@ -9,11 +8,11 @@ import (
 
 // 处理函数
 //
-//lint:ignore U1000 it is called by the tests of the step
+//lint:ignore U1000 the step's tests call it
 func process(conn net.Conn) {
 	defer conn.Close() // 关闭连接
-	// One for the connection, not one for each round: what Read does not return is
-	// still in it in the next round.
+	// One reader for the connection, not one for each round: in the next round it
+	// still has what Read didn't return.
 	reader := bufio.NewReader(conn)
 	for {
 		var buf [128]byte

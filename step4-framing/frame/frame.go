@@ -1,5 +1,5 @@
-// Package frame keeps messages whole on a connection. Each message goes as a frame:
-// the number of its bytes, in four bytes, and then these bytes, the payload:
+// Package frame keeps messages whole on a connection. Each message travels as a
+// frame: its length in four bytes, then the message, the payload:
 //
 //	00 00 00 05  h  e  l  l  o
 //
@@ -21,13 +21,14 @@ var ErrTooLarge = errors.New("frame: payload larger than the limit")
 type Reader struct {
 }
 
-// NewReader returns a Reader that takes frames from r whose payload has at most
+// NewReader returns a Reader that takes frames from r with payloads of at most
 // limit bytes.
 func NewReader(r io.Reader, limit int) *Reader {
 	return &Reader{}
 }
 
-// ReadFrame returns the payload of the next frame. It is valid until the next call.
+// ReadFrame returns the payload of the next frame. It is valid until the next
+// call.
 //
 // TODO exercise 6: Read a frame however it is cut
 // TODO exercise 7: Separate frames that arrive together
@@ -43,13 +44,14 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 type Writer struct {
 }
 
-// NewWriter returns a Writer that sends frames to w whose payload has at most
+// NewWriter returns a Writer that sends frames to w with payloads of at most
 // limit bytes.
 func NewWriter(w io.Writer, limit int) *Writer {
 	return &Writer{}
 }
 
-// WriteFrame puts payload, as a frame, into the buffer. The frame is sent by Flush, or before.
+// WriteFrame puts payload into the buffer, as a frame. Flush sends it, if
+// WriteFrame hasn't done so before.
 //
 // TODO exercise 3: Write the header
 // TODO exercise 5: Refuse to write oversized frames

@@ -1,5 +1,6 @@
-// Package readbuffer takes what its reader still holds before it throws it away.
 package echo
+
+// This process takes what its reader still holds before it throws it away.
 
 import (
 	"bufio"

@@ -1,6 +1,7 @@
-// Package readbuffer reads from the connection itself, and answers what it cannot
-// print at once.
 package echo
+
+// This process reads from the connection itself, and answers what it can't
+// print at once.
 
 import (
 	"fmt"

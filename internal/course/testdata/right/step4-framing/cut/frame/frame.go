@@ -1,4 +1,4 @@
-// Package frame collects what comes, and cuts frames off it as long as there are any.
+// Package frame collects what comes, and cuts off frames while there are any.
 package frame
 
 import (
@@ -17,7 +17,7 @@ type Reader struct {
 	limit     int
 	piece     [2000]byte
 	collected []byte   // from the beginning of a frame on
-	ready     [][]byte // payloads, in bytes that nobody else uses until they are all taken
+	ready     [][]byte // payloads, in bytes that stay as they are until all are taken
 	at        int
 	used      int // bytes of collected that are in ready
 	err       error

@@ -1,5 +1,6 @@
-// Package frame looks at what a bufio.Reader holds, and takes it out when the
-// next frame is asked for. What does not fit there it reads into memory of its own. Its Writer has a channel for a lock.
+// Package frame looks at what a bufio.Reader holds, and takes it out at the next
+// call. What doesn't fit there, it reads into memory of its own. Its Writer has
+// a channel for a lock.
 package frame
 
 import (
@@ -61,7 +62,7 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 }
 
 type Writer struct {
-	turn  chan struct{} // holds a token while nobody writes
+	turn  chan struct{} // holds a token while no goroutine writes
 	w     io.Writer
 	limit int
 	held  []byte
