@@ -1,13 +1,11 @@
-package main
+package echo_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -16,445 +14,1015 @@ import (
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
-	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
+	echo "example.com/tcp-steps/step4-framing"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { program.Main(m, main) }
-
-// serve has s serve a new listener, as main does.
-func serve(t *wire.T, s *Server) (ln *wire.Listener, serving *wire.Task) {
-	ln = t.Listen()
-	return ln, t.Call(func() error { return s.Serve(ln) })
-}
-
-// frames returns what goes over the wire for the given messages.
-func frames(messages ...string) string {
-	var bytes []byte
-	for _, message := range messages {
-		bytes = binary.BigEndian.AppendUint32(bytes, uint32(len(message)))
-		bytes = append(bytes, message...)
-	}
-	return string(bytes)
-}
-
-// logger returns a log at the given level, and what it was told.
-func logger(level slog.Level) (*slog.Logger, *bytes.Buffer) {
-	text := new(bytes.Buffer)
-	return slog.New(slog.NewTextHandler(text, &slog.HandlerOptions{Level: level})), text
-}
-
 func Test13_AnswersEveryFrameWhole(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#13-answer-every-frame-whole")
-	wire.Test(e, func(t *wire.T) {
-		ln, serving := serve(t, &Server{})
-		client := ln.Dial()
+	e := lesson.Start(t, "docs/4-framing.md#13-answer-every-frame-whole", "process.go")
+	wire.Test(e, "a frame that arrives in two pieces", frameInTwoPieces)
+	wire.Test(e, "messages of every kind", messagesOfEveryKind)
+	wire.Test(e, "messages from 0 bytes to 1 MiB", messagesOfEverySize)
+}
 
-		frame := frames("hello")
-		for cut := 1; cut < len(frame); cut++ {
-			client.Send(frame[:cut])
-			early := strings.Join(client.Arrived(), "")
-			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s: what has come so far is no message yet, and the "+
-				"server takes bytes for messages", len(frame), cut, wire.Show(early))
-			client.Send(frame[cut:])
-			answer := client.Receive()
-			require.Equalf(t, frame, answer, "a frame with %q came in pieces of %d and %d bytes, and the answer was %s instead of a frame with the same message; as "+
-				"for Serve, %s. WriteFrame puts the answer, and its header, into a buffer, and Flush sends it", "hello", cut, len(frame)-cut, wire.Show(answer), serving)
-		}
-		for _, message := range []string{" two\r\nlines \r\n", "\x00\x00\x00\x05hello", "\xff\xfe is no UTF-8", "100%d", "a\x00b\x00"} {
-			client.Send(frames(message))
-			answer := client.Receive()
-			require.Equalf(t, frames(message), answer, "a frame with %q came, and the answer was %s instead of a frame with the same message: a message is bytes, of any "+
-				"kind, and each of them comes back", message, wire.Show(answer))
-		}
-		for _, size := range []int{0, 1, 128, 129, 4096, 65536, 1 << 20} {
-			frame := frames(strings.Repeat("m", size))
-			client.Send(frame)
-			answer := client.Receive()
-			require.Truef(t, frame == answer, "a frame of %d bytes, header and all, came, and the answer was %s instead of a frame with the same message: a message may be "+
-				"empty, and may have up to 1 MiB", len(frame), wire.Show(answer))
-		}
-	})
+func frameInTwoPieces(t *wire.T) {
+	ln, serving := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	frame := wire.Frames("hello")
+
+	for cut := 1; cut < len(frame); cut++ {
+		client.Send(frame[:cut])
+		early := strings.Join(client.Arrived(), "")
+		require.Emptyf(t, early, `
+			%d of a frame's %d bytes had arrived, and the server sent %s.
+
+			That's no message yet. A message is the payload of a whole frame.`,
+			cut, len(frame), wire.Show(early))
+
+		client.Send(frame[cut:])
+		answer := client.Receive()
+		require.Falsef(t, answer == "" && client.Ended(), `
+			The client sent a frame with "hello", and the server ended the connection without an
+			answer. Serve: %s.
+
+			What the program printed says why. If it's a timeout: 0 means never, so set no deadline
+			then.`, serving)
+		require.NotEmptyf(t, answer, `
+			The client sent a frame with "hello", in pieces of %d and %d bytes, and got no answer.
+			Serve: %s.
+
+			WriteFrame puts a frame into the Writer's buffer, and only Flush sends it for certain.`,
+			cut, len(frame)-cut, serving)
+		require.Equalf(t, frame, answer, `
+			The client sent a frame with "hello", in pieces of %d and %d bytes, and got %s.
+
+			The answer is one frame with the same payload.`,
+			cut, len(frame)-cut, wire.Show(answer))
+	}
+}
+
+func messagesOfEveryKind(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+
+	for _, message := range []string{
+		" two\r\nlines \r\n", "\r", "\n\n", "   ", "q", "Q\r\n", "100%d", "%s", "a\x00b\x00",
+		"\x00\x00\x00\x05hello", "\xff\xfe", "half a \xe4\xb8", "世界",
+	} {
+		client.Send(wire.Frames(message))
+		answer := client.Receive()
+
+		require.Equalf(t, wire.Frames(message), answer, `
+			The client sent a frame with %s and got %s.
+
+			A message is bytes of any kind, and each of them comes back.`,
+			wire.Show(message), wire.Show(answer))
+	}
+}
+
+func messagesOfEverySize(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+
+	for _, size := range []int{
+		0, 1, 127, 128, 129, 508, 512, 1024, 4092, 4096, 65535, 65536, 1<<20 - 1, 1 << 20,
+	} {
+		frame := wire.Frames(strings.Repeat("m", size))
+		client.Send(frame)
+		answer := client.Receive()
+
+		require.Truef(t, frame == answer, `
+			The client sent a frame with %d bytes of payload. The frame has %d bytes, and the
+			client got %s.
+
+			A payload may be empty and may have up to 1 MiB (1,048,576 bytes).`,
+			size, len(frame), wire.Show(answer))
+	}
 }
 
 func Test14_AnswersAThousandFrames(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#14-answer-a-thousand-frames")
-	var messages []string
+	e := lesson.Start(t, "docs/4-framing.md#14-answer-a-thousand-frames", "process.go")
+	wire.Test(e, "1,000 frames at once", func(t *wire.T) { thousandFrames(t, wire.NoLimit) })
+	wire.Test(e, "1,000 frames at once, and 4,096 bytes fit between the two",
+		func(t *wire.T) { thousandFrames(t, 4096) })
+	wire.Test(e, "16 MiB of frames from a client that reads nothing", serverStopsReading)
+	wire.Test(e, "a client that sends a frame and never reads",
+		func(t *wire.T) { clientNeverReads(t, wire.Frames("hello")) })
+	wire.Test(e, "a client that sends 1,000 frames and never reads",
+		func(t *wire.T) { clientNeverReads(t, wire.Frames(thousandMessages()...)) })
+	wire.Test(e, "a client that reads a byte every 20 seconds", clientReadsByteByByte)
+	wire.Test(e, "a client that reads each answer after 25 seconds", clientReadsSlowly)
+	wire.Test(e, "a client that asks nothing for two minutes", clientReadsAfterAPause)
+	wire.Test(e, "WriteTimeout is 500 ms", shortWriteTimeout)
+	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
+}
+
+// thousandMessages returns "message 1" to "message 1000".
+func thousandMessages() (messages []string) {
 	for i := range 1000 {
 		messages = append(messages, fmt.Sprintf("message %d", i+1))
 	}
-	all := frames(messages...)
-	pieces := []string{all[:1000], all[1000:2000], all[2000:3003], all[3003:]}
-	for _, room := range []int{wire.NoLimit, 4096, 64 << 10} {
-		wire.Test(e, func(t *wire.T) {
-			ln, _ := serve(t, &Server{})
-			client := ln.Dial()
-			client.Hold(room) // so much of the answers fits into the buffers between the two
+	return messages
+}
 
-			client.Send(pieces...)
-			t.Wait() // the server has done what it could
-			client.Hold(wire.NoLimit)
-			answers := client.Receive()
+func thousandFrames(t *wire.T, room int) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	client.Hold(room)
+	messages := thousandMessages()
+	all := wire.Frames(messages...)
 
-			same := 0
-			for same < len(messages) && strings.HasPrefix(answers, frames(messages[:same+1]...)) {
-				same++
-			}
-			require.Truef(t, answers == all, "a client sent 1,000 frames at once, and took its answers only then: answers that are right, from the first one on: %d of %d; bytes that "+
-				"came: %d of %d. Every frame is to be answered, in its turn, however many come at once", same, len(messages), len(answers), len(all))
-		})
+	client.Send(all[:1000], all[1000:2000], all[2000:3003])
+	client.Send(all[3003:9000], all[9000:12001], all[12001:])
+	t.Wait() // the server has done what it can
+	client.Hold(wire.NoLimit)
+	answers := client.Receive()
+
+	right := rightAnswers(answers, messages)
+	require.GreaterOrEqualf(t, len(answers), len(all), `
+		The client sent %d bytes, then read. Only %d bytes came. Right answers, before the first
+		wrong or missing one: %d.
+
+		Every frame gets its answer, however many arrive together and wherever a Read ends.`,
+		len(all), len(answers), right)
+	require.Falsef(t, answers != all && containsAll(answers, messages), `
+		The client got all answers, but in another order. Right answers, before the first one out
+		of order: %d.
+
+		Only the order tells the client which answer belongs to which frame. One goroutine
+		writes a client's answers, one after the other.`, right)
+	require.Truef(t, answers == all, `
+		The client sent %d bytes and got %d bytes. Right answers, before the first wrong one: %d.
+
+		A payload that ReadFrame returned may change at its next call. If you keep one, copy it.`,
+		len(all), len(answers), right)
+}
+
+// rightAnswers returns how many answers are right, from the first one on.
+func rightAnswers(answers string, messages []string) (right int) {
+	for _, message := range messages {
+		rest, ok := strings.CutPrefix(answers, wire.Frames(message))
+		if !ok {
+			break
+		}
+		answers = rest
+		right++
 	}
-	for _, sent := range []struct{ what, bytes string }{{"a frame", frames("hello")}, {"frames", all}} {
-		wire.Test(e, func(t *wire.T) {
-			ln, _ := serve(t, &Server{WriteTimeout: time.Minute})
-			client, slow := ln.Dial(), ln.Dial()
-			client.Hold(1)
-			client.Send(sent.bytes)
-			for i := range 6 { // for two minutes and a half
-				slow.Hold(0)
-				slow.Send(frames("take your time"))
-				time.Sleep(25 * time.Second)
-				slow.Hold(wire.NoLimit)
-				answer := slow.Receive()
-				require.Equalf(t, frames("take your time"), answer, "WriteTimeout is a minute, a client takes each answer after 25 s, and for answer %d it got %s: a deadline is a moment, not a "+
-					"duration, and has to be set anew for each Write", i+1, wire.Show(answer))
-			}
-			require.Truef(t, client.Closed(), "WriteTimeout is a minute, a client sent %s and has taken no answer for two, and it is still connected: it keeps its place, and what the "+
-				"server holds for it, for ever. Either Write has no deadline, or it has failed in Flush, and nobody has looked at its error", sent.what)
-		})
+	return right
+}
+
+// containsAll reports whether each message has an answer somewhere.
+func containsAll(answers string, messages []string) bool {
+	return !slices.ContainsFunc(messages, func(message string) bool {
+		return !strings.Contains(answers, wire.Frames(message))
+	})
+}
+
+func serverStopsReading(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	client.Hold(4096)
+	frame := wire.Frames(strings.Repeat("m", 64<<10))
+
+	for range 256 {
+		client.Send(frame)
 	}
+	t.Wait() // the server has done what it can
+
+	require.False(t, client.Ended(), `
+		The server ended the connection.
+
+		What the program printed says why. A client may take its time to read.`)
+	read := 256*len(frame) - client.Unread()
+	require.LessOrEqualf(t, read, 4<<20, `
+		The server read %d MiB of them and holds the answers in memory.
+
+		While Write waits, the server must stop reading. Then the kernel's buffers fill up, and the
+		client has to wait as well.`, read>>20)
+}
+
+func clientNeverReads(t *wire.T, sent string) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute, MaxClients: 2})
+	other, greedy := ln.Dial(), ln.Dial()
+	greedy.Hold(0)
+	greedy.Send(sent)
+
+	time.Sleep(50 * time.Second)
+	other.Send(wire.Frames("and me?"))
+	answer := other.Receive()
+
+	require.Equalf(t, wire.Frames("and me?"), answer, `
+		Meanwhile another client sent a frame with "and me?" and got %s.`, wire.Show(answer))
+	require.False(t, greedy.IsClosed(), `
+		The server closed the connection within 52 s, though WriteTimeout is one minute.`)
+
+	time.Sleep(14 * time.Second)
+
+	require.True(t, greedy.Closed(), `
+		The client was still connected after 66 s, though WriteTimeout is one minute.
+
+		Either Write has no deadline, or it failed and the connection wasn't closed: Flush returns
+		Write's error. The end of the picture shows which.`)
+	next := ln.Dial()
+	next.Send(wire.Frames("hello"))
+	answer = next.Receive()
+	require.Equalf(t, wire.Frames("hello"), answer, `
+		MaxClients is 2. The server disconnected one of two clients, but the next one sent "hello"
+		and got %s.
+
+		The slot wasn't released. If a second goroutine serves the client, it must end as well.`,
+		wire.Show(answer))
+}
+
+func clientReadsByteByByte(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute})
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send(wire.Frames("hello"))
+
+	for room := 1; room <= 3; room++ {
+		time.Sleep(20 * time.Second)
+		client.Hold(room)
+	}
+	time.Sleep(5 * time.Second)
+
+	require.True(t, client.Closed(), `
+		The client was still connected after 66 s, though WriteTimeout is one minute.
+
+		A byte now and then isn't enough: one Write has WriteTimeout for all its bytes.`)
+}
+
+func clientReadsSlowly(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute})
+	client := ln.Dial()
+	begin := time.Now()
+
+	for range 7 {
+		client.Hold(0)
+		client.Send(wire.Frames("take your time"))
+		time.Sleep(25 * time.Second)
+		client.Hold(wire.NoLimit)
+		answer := client.Receive()
+
+		require.Equalf(t, wire.Frames("take your time"), answer, `
+			WriteTimeout is one minute. The client read every answer in time, but after %v it sent
+			"take your time" and got %s.
+
+			A deadline is a moment, not a duration: set a new one before each Write.`,
+			time.Since(begin).Round(time.Second), wire.Show(answer))
+	}
+}
+
+func clientReadsAfterAPause(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute})
+	client := ln.Dial()
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+
+	time.Sleep(2 * time.Minute)
+
+	require.False(t, client.Ended(), `
+		The server disconnected the client while it was silent, though IdleTimeout is 0.
+
+		WriteTimeout is for Write alone. SetDeadline sets a deadline for Read as well.`)
+	for _, size := range []int{300_000, 10} {
+		message := strings.Repeat("m", size)
+		client.Send(wire.Frames(message))
+		answer := client.Receive()
+		require.Truef(t, answer == wire.Frames(message), `
+			The client sent a frame with %d bytes of payload, read at once, and got %s, though
+			WriteTimeout is one minute.
+
+			The deadline had passed before Write began: it was set before the wait for the frame.
+			WriteFrame may call Write, as Flush does. Set the deadline just before each Write.`,
+			size, wire.Show(answer))
+	}
+}
+
+func shortWriteTimeout(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: 500 * time.Millisecond})
+	client := ln.Dial()
+
+	for range 7 {
+		client.Hold(0)
+		client.Send(wire.Frames("take your time"))
+		time.Sleep(400 * time.Millisecond)
+		client.Hold(wire.NoLimit)
+		answer := client.Receive()
+
+		require.Equalf(t, wire.Frames("take your time"), answer, `
+			A client that reads each answer after 400 ms sent "take your time" and got %s.
+
+			WriteTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
+	}
+}
+
+func noWriteTimeout(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	client.Hold(0)
+
+	client.Send(wire.Frames("good morning"))
+	time.Sleep(24 * time.Hour)
+	client.Hold(wire.NoLimit)
+	answer := client.Receive()
+
+	require.Equalf(t, wire.Frames("good morning"), answer, `
+		The client sent "good morning", read a day later, and got %s.
+
+		WriteTimeout 0 means never. IdleTimeout is for a client that sends nothing; it doesn't limit
+		how long the client takes to read.`, wire.Show(answer))
 }
 
 func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#15-answer-a-pipeline-in-few-writes")
-	wire.Test(e, func(t *wire.T) {
-		ln, _ := serve(t, &Server{})
-		client := ln.Dial()
+	e := lesson.Start(t, "docs/4-framing.md#15-answer-a-pipeline-in-few-writes", "process.go")
+	wire.Test(e, "a frame and a half", frameAndAHalf)
+	wire.Test(e, "32 frames in one piece", framesInOnePiece)
+}
 
-		all := frames("one", "two")
-		half := len(all) - 2
-		client.Send(all[:half])
-		early := strings.Join(client.Arrived(), "")
+func frameAndAHalf(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	all := wire.Frames("one", "two")
+	cut := len(all) - 2
 
-		require.NotEmpty(t, early, "one frame and a half came, and nothing was answered at once: the first frame is whole, and its answer must not wait for the second one, nor for "+
-			"the time to pass. Its client may be waiting for just that answer before it goes on. Send what there is before a Read that may wait, and not when the buffer "+
-			"happens to be empty")
-		require.Equalf(t, frames("one"), early, "one frame and a half came, and %s was answered instead of the first frame", wire.Show(early))
-		client.Send(all[half:])
-		rest := client.Receive()
-		require.Equalf(t, frames("two"), rest, "the rest of the second frame came, and %s was answered instead of the second frame", wire.Show(rest))
+	client.Send(all[:cut])
+	early := strings.Join(client.Arrived(), "")
 
-		sixteen := strings.Split(strings.Repeat("a message ", 16), " ")[:32]
-		client.Send(frames(sixteen...))
-		pieces := client.ReceivePieces()
+	require.NotEmpty(t, early, `
+		The server didn't answer the first frame at once.
 
-		answers := strings.Join(pieces, "")
-		require.Truef(t, frames(sixteen...) == answers && len(pieces) <= 2, "32 frames came in one piece, and the answer was %s, in %d Writes, instead of the same frames in one Write or "+
-			"two: each is a system call, which costs more than all the rest that a server does for a small frame. Put answers into the buffer, and flush it before a Read that "+
-			"may wait. If the server does that, the buffer of its frame.Reader is too small: 512 bytes or more are right", wire.Show(answers), len(pieces))
-	})
+		That frame is whole. Its client may be waiting for this very answer before it sends more.
+		Flush before every Read that may wait, whatever the read buffer still holds.`)
+	require.Equalf(t, wire.Frames("one"), early, `
+		The server answered with %s instead of the first frame.`, wire.Show(early))
+
+	client.Send(all[cut:])
+	rest := client.Receive()
+
+	require.Equalf(t, wire.Frames("two"), rest, `
+		Then the rest of the second frame came, and the client got %s.
+
+		The answer is the second frame, whole.`, wire.Show(rest))
+}
+
+func framesInOnePiece(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	sent := wire.Frames(slices.Repeat([]string{"a", "message"}, 16)...)
+
+	client.Send(sent)
+	pieces := client.ReceivePieces()
+
+	answers := strings.Join(pieces, "")
+	require.Truef(t, sent == answers, `
+		The frames had %d bytes, and the client got %s.
+
+		The answers are the same frames in the same order.`, len(sent), wire.Show(answers))
+	require.LessOrEqualf(t, len(pieces), 2, `
+		The server answered in %d Writes.
+
+		On TCP each Write is a system call, which costs more than all other work for a small
+		frame. Gather answers in the Writer, and flush before a Read that may wait. If you do that
+		already, your Reader reads too little at a time: give its buffer 512 bytes or more.`,
+		len(pieces))
 }
 
 func Test16_ClosesAConnectionThatBreaksTheProtocol(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#16-close-a-connection-that-breaks-the-protocol")
-	for _, broken := range []struct{ bytes, what string }{
-		{"\x00\x10\x00\x01", "a header that announces one byte more than 1 MiB"},
-		{"\xff\xff\xff\xff", "a header that announces 4 GiB"},
-		{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "a browser's request"},
+	e := lesson.Start(t, "docs/4-framing.md#16-close-a-connection-that-breaks-the-protocol",
+		"process.go")
+	for _, broken := range []struct{ scenario, bytes string }{
+		{"a header that announces one byte more than 1 MiB", "\x00\x10\x00\x01"},
+		{"a header that announces 4 GiB", "\xff\xff\xff\xff"},
+		{"a browser's request", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
 	} {
-		wire.Test(e, func(t *wire.T) {
-			log, text := logger(slog.LevelInfo)
-			ln, serving := serve(t, &Server{Log: log})
-			witness, client := ln.Dial(), ln.Dial()
-
-			client.Send(frames("good")+broken.bytes+frames("behind"), frames("far behind"))
-			answer := client.Receive()
-
-			require.Equalf(t, frames("good"), answer, "a frame came, behind it %s, and behind that other frames; the answer was %s. The first frame is to be answered, with "+
-				"a last Flush, and nothing else: what comes behind bytes that are no frame may look like one and is none, and whatever the server sends is taken for an answer", broken.what, wire.Show(answer))
-			time.Sleep(10 * time.Second) // for a while the server may read what the client still sends
-			require.Truef(t, client.Ended(), "%s came, and the connection is still open: where the next frame begins nobody knows any more, so there is nothing "+
-				"to wait for", broken.what)
-			require.Truef(t, client.Closed(), "%s came, and the server has ended its half of the connection, and not closed it 10 s later: what it takes up is never given back", broken.what)
-			require.False(t, client.WasReset(), "the server has closed the connection while there were bytes that it had not read: that is a reset, and a reset can destroy answers "+
-				"that are still on their way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
-			require.NotEmptyf(t, failuresIn(text), "%s came, the server has ended the connection, and Log was not told why, as a warning or an error: %q", broken.what, text)
-
-			witness.Send(frames("and me?"))
-			answer = witness.Receive()
-			require.Equalf(t, frames("and me?"), answer, "one client has broken the protocol, and another one got %s for an answer; as for Serve, %s", wire.Show(answer), serving)
-		})
+		wire.Test(e, broken.scenario, func(t *wire.T) { brokenFrame(t, broken.bytes) })
 	}
+	wire.Test(e, "a bad header, and two other clients", brokenFrameAndOthers)
+}
+
+func brokenFrame(t *wire.T, broken string) {
+	log := t.Log(slog.LevelInfo)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("good")+broken+wire.Frames("behind"), wire.Frames("far behind"))
+	answer := client.Receive()
+
+	require.NotEmpty(t, answer, `
+		A good frame came before it and got no answer.
+
+		Its answer may still be in the Writer's buffer: flush once more when process ends.`)
+	require.Equalf(t, wire.Frames("good"), answer, `
+		A good frame came before it, other frames behind it, and the client got %s.
+
+		Answer the first frame and send nothing else. Behind a bad header the server can't know
+		where a frame begins, and the client takes whatever comes for an answer.`,
+		wire.Show(answer))
+	time.Sleep(10 * time.Second) // the server may read on for a while
+	require.True(t, client.Ended(), `
+		10 s later the connection was still open.
+
+		Behind a bad header the server can't know where a frame begins, so there's nothing to
+		wait for.`)
+	require.True(t, client.Closed(), `
+		The server half-closed the connection but hadn't closed it 10 s later.
+
+		Until then it holds a descriptor and the client's slot.`)
+	require.False(t, client.WasReset(), `
+		The server closed the connection with bytes unread, which sends a reset.
+
+		A reset can destroy answers that are still in flight. Half-close with CloseWrite, read for
+		a while what the client still sends, then close.`)
+	require.NotEmptyf(t, log.Failures(), `
+		The server ended the connection, and Log got no warning and no error. It got %q.`, log)
+}
+
+func brokenFrameAndOthers(t *wire.T) {
+	ln, serving := t.Serve(&echo.Server{MaxClients: 2})
+	witness, client, next := ln.Dial(), ln.Dial(), ln.Dial()
+	next.Send(wire.Frames("hello"))
+
+	client.Send("\x00\x10\x00\x01")
+	witness.Send(wire.Frames("and me?"))
+	answer := witness.Receive()
+
+	require.Equalf(t, wire.Frames("and me?"), answer, `
+		A client that was connected before sent "and me?" and got %s. Serve: %s.`,
+		wire.Show(answer), serving)
+	time.Sleep(10 * time.Second)
+	answer = next.Receive()
+	require.Equalf(t, wire.Frames("hello"), answer, `
+		MaxClients is 2, and the third client waited for a slot. 10 s after the bad header it had
+		sent "hello" and got %s. Serve: %s.`, wire.Show(answer), serving)
 }
 
 func Test17_LimitsTheTimeForAWholeFrame(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#17-limit-the-time-for-a-whole-frame")
-	wire.Test(e, func(t *wire.T) {
-		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
-		dripping := ln.Dial()
-		frame := frames(strings.Repeat("d", 100))
-		for i := range 4 { // for 76 s
-			dripping.Send(frame[i : i+1])
-			early := strings.Join(dripping.Arrived(), "")
-			require.Emptyf(t, early, "of a frame of %d bytes %d have come, and the server has answered %s", len(frame), i+1, wire.Show(early))
-			time.Sleep(19 * time.Second)
+	e := lesson.Start(t, "docs/4-framing.md#17-limit-the-time-for-a-whole-frame", "process.go")
+	wire.Test(e, "a client that sends a byte of one frame every 19 seconds", drippingClient)
+	wire.Test(e, "a client that's silent for 50 seconds, then sends for 45", slowClient)
+	wire.Test(e, "a client that falls silent", clientFallsSilent)
+	wire.Test(e, "IdleTimeout is 500 ms", shortIdleTimeout)
+	wire.Test(e, "IdleTimeout is 0, and WriteTimeout is one minute", noIdleTimeout)
+}
+
+func drippingClient(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	frame := wire.Frames(strings.Repeat("d", 100))
+	time.Sleep(30 * time.Second)
+
+	for i := range 3 {
+		client.Send(frame[i : i+1])
+		early := strings.Join(client.Arrived(), "")
+		require.Emptyf(t, early, `
+			A part of a frame had arrived, and the server sent %s.
+
+			That's no message yet.`, wire.Show(early))
+		require.Falsef(t, client.IsClosed(), `
+			The server closed the connection %d s after the frame's first byte, though IdleTimeout is
+			one minute.
+
+			The client was silent for 30 s before. The wait for a frame has a deadline, and the rest
+			of the frame gets a new one.`, i*19)
+		time.Sleep(19 * time.Second)
+	}
+	client.Send(frame[3:4])
+	time.Sleep(8 * time.Second)
+	late := !client.Ended()
+	time.Sleep(2 * time.Minute)
+
+	require.True(t, client.Ended(), `
+		The client stayed connected, though IdleTimeout is one minute.
+
+		From its first bytes on, a frame has IdleTimeout to arrive. If the server still waits, each
+		byte has moved the deadline, or there's none. If it doesn't, Read failed and the connection
+		wasn't closed. The end of the picture shows which.`)
+	require.False(t, late, `
+		The server disconnected the client, but later than 66 s after the frame's first byte,
+		though IdleTimeout is one minute.
+
+		From its first bytes on, a frame has IdleTimeout to arrive, whatever comes meanwhile.`)
+	require.True(t, client.Closed(), `
+		The server half-closed the connection but didn't close it.`)
+}
+
+func slowClient(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	frame := wire.Frames("slow, and steady")
+
+	for range 3 {
+		time.Sleep(35 * time.Second)
+		for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
+			time.Sleep(15 * time.Second)
+			client.Send(piece)
 		}
-		require.True(t, dripping.Ended(), "IdleTimeout is a minute, and a client that sends a byte of the same frame every 19 s is still connected after 76 s: if each byte moves "+
-			"the deadline forward, a hundred bytes keep a place for half an hour. From its first bytes on, a frame has IdleTimeout to become whole")
-		require.True(t, dripping.Closed(), "IdleTimeout is a minute, and for a client that sends a byte of the same frame every 19 s the server has ended its half of the connection, and "+
-			"not closed it after 76 s")
-	})
-	wire.Test(e, func(t *wire.T) {
-		ln, _ := serve(t, &Server{IdleTimeout: time.Minute})
-		client := ln.Dial()
-		frame := frames("slow, and steady")
-		for range 3 {
-			time.Sleep(35 * time.Second) // it thinks
-			for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
-				time.Sleep(15 * time.Second)
-				client.Send(piece)
-			}
-			answer := client.Receive()
-			require.Equalf(t, frame, answer, "IdleTimeout is a minute, a client was silent for 50 s, and then sent a frame within 45 s: the answer was %s. It was never silent "+
-				"for a minute, and no frame took one: the time to wait for a frame and the time for its bytes are two", wire.Show(answer))
-		}
-		time.Sleep(62 * time.Second)
-		require.True(t, client.Closed(), "IdleTimeout is a minute, and a client that has sent nothing for that long is still connected")
-	})
+		answer := client.Receive()
+
+		require.Equalf(t, frame, answer, `
+			IdleTimeout is one minute, and the client got %s instead of an answer to its frame.
+
+			It was never silent for a minute, and its frame took less than one. The wait for a frame
+			and the wait for the frame's rest have a deadline each, and no deadline outlives its
+			frame.`, wire.Show(answer))
+	}
+}
+
+func clientFallsSilent(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	time.Sleep(20 * time.Second)
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+
+	time.Sleep(58 * time.Second)
+
+	require.False(t, client.Ended(), `
+		The server disconnected the client within a minute, though IdleTimeout is one minute.`)
+
+	time.Sleep(6 * time.Second)
+	late := !client.Ended()
+	time.Sleep(2 * time.Minute)
+
+	require.True(t, client.Ended(), `
+		The client was silent for three minutes and still connected, though IdleTimeout is one
+		minute.
+
+		A client between two frames holds a slot as well: each wait needs a deadline.`)
+	require.False(t, late, `
+		The server disconnected the client, but only after 66 s or more, though IdleTimeout is one
+		minute.
+
+		It's a tenth late at most.`)
+}
+
+func shortIdleTimeout(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: 500 * time.Millisecond})
+	client := ln.Dial()
+	frame := wire.Frames("still here")
+
+	for range 7 {
+		time.Sleep(300 * time.Millisecond)
+		client.Send(frame[:7])
+		time.Sleep(400 * time.Millisecond)
+		client.Send(frame[7:])
+		answer := client.Receive()
+
+		require.Equalf(t, frame, answer, `
+			The client was silent for 400 ms, then sent a frame within 400 ms, and got %s.
+
+			IdleTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
+	}
+}
+
+func noIdleTimeout(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute})
+	client := ln.Dial()
+	frame := wire.Frames("good morning")
+
+	for range 2 {
+		time.Sleep(24 * time.Hour)
+		client.Send(frame[:7])
+		time.Sleep(24 * time.Hour)
+		client.Send(frame[7:])
+		answer := client.Receive()
+
+		require.Equalf(t, frame, answer, `
+			The client was silent for a day, took another day to send a frame, and got %s.
+
+			0 means never. If a deadline for Write has passed meanwhile, it was set too early: set one
+			just before each Write, and with SetWriteDeadline, since SetDeadline limits Read as well.`,
+			wire.Show(answer))
+	}
 }
 
 func Test18_LogsEachMessageWhole(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#18-log-each-message-whole")
-	wire.Test(e, func(t *wire.T) {
-		log, text := logger(slog.LevelDebug)
-		ln, _ := serve(t, &Server{Log: log})
-		client := ln.Dial()
-
-		frame := frames("你好，世界")
-		client.Send(frame[:6], frame[6:11], frame[11:]) // in the middle of characters
-		client.Receive()
-		require.NotEmptyf(t, text.String(), "a frame with %q came, and Log was told nothing, not even at debug level: whoever gives the server a log finds the messages there, and not on "+
-			"standard output", "你好，世界")
-		require.Lenf(t, linesWith(text, "你好，世界"), 1, "a frame with %q came, cut in the middle of a character, and Log was told: %s. A character can be several bytes, and only a whole "+
-			"message has only whole characters", "你好，世界", strings.TrimSpace(text.String()))
-		require.Containsf(t, linesWith(text, "你好，世界")[0], "level=DEBUG", "a message came, and Log was told so at another level than debug: %s", text)
-
-		client.Send(frames("the first one", "the second one"))
-		client.Receive()
-		first, second := linesWith(text, "the first one"), linesWith(text, "the second one")
-		require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], "two frames came in one piece, with %q and with %q, and Log was told: %s. Each message is to "+
-			"have an entry of its own", "the first one", "the second one", strings.TrimSpace(text.String()))
-
-		client.Send(frames("100%d sure"))
-		client.Receive()
-		require.Lenf(t, linesWith(text, "100%d sure"), 1, "a frame with %q came, and Log was told: %s. A message is a value for Log, and not a format", "100%d sure", strings.TrimSpace(text.String()))
-
-		client.Send(frames("hello\ntime=2030-01-01T00:00:00 level=INFO msg=\"the disk is full\""))
-		client.Receive()
-		lines := linesWith(text, "the disk is full")
-		require.Truef(t, len(lines) == 1 && strings.Contains(lines[0], "hello"), "a message with a line ending in it came, and Log was told: %s. It is one message, and whoever reads the log "+
-			"takes a second line for the server's own. Give the message to Log as a value, which it quotes", strings.TrimSpace(text.String()))
-
-		client.Send(frames("Zq7 is not whole")[:7])
-		client.CloseWrite()
-		require.True(t, client.Closed(), "a client has ended its half of the connection in the middle of a frame, and the server has not closed it")
-		require.Emptyf(t, linesWith(text, "Zq7"), "a client has ended the connection in the middle of a frame, and Log was told of it as of a message: %s. What is not whole is no message", strings.TrimSpace(text.String()))
-		require.NotEmptyf(t, failuresIn(text), "a client has ended the connection in the middle of a frame, and Log was told nothing of it, "+
-			"as a warning or an error: a message was lost, and the one who sent it may believe that it arrived")
-	})
-	wire.Test(e, func(t *wire.T) {
-		log, text := logger(slog.LevelInfo)
-		ln, _ := serve(t, &Server{Log: log})
-		client := ln.Dial()
-		client.Send(frames("hello"))
-		client.Receive()
-		client.Close()
-		t.Wait()
-		require.Emptyf(t, failuresIn(text), "a client has got its answer and closed the connection, and Log was told: %s. That a client leaves between two "+
-			"messages is no failure", strings.TrimSpace(text.String()))
-	})
-	wire.Test(e, func(t *wire.T) {
-		kept := &keeper{records: new([]slog.Record)}
-		ln, _ := serve(t, &Server{Log: slog.New(kept)})
-		client := ln.Dial()
-		for _, message := range []string{"the first one", "THE SECOND ONE"} {
-			client.Send(frames(message))
-			client.Receive()
-		}
-		client.Close()
-		t.Wait()
-		require.Lenf(t, linesWith(kept.text(), "the first one"), 1, "two messages came, Log has kept what it was told, and now writes it down: %s. The bytes of the first message were overwritten meanwhile. The slice "+
-			"that ReadFrame returns holds until its next call, and who gets it may look at it later: string(message) is a copy", strings.TrimSpace(kept.text().String()))
-	})
+	e := lesson.Start(t, "docs/4-framing.md#18-log-each-message-whole", "process.go")
+	wire.Test(e, "a message that arrives cut inside its characters", logOfACutMessage)
+	wire.Test(e, "two frames in one piece", logOfTwoMessages)
+	wire.Test(e, "a message with a percent sign", logOfAPercentSign)
+	wire.Test(e, "a message with a line ending", logOfALineEnding)
+	wire.Test(e, "a connection that ends inside a frame", logOfATruncatedFrame)
+	wire.Test(e, "a client that leaves after its answer", logOfAClientThatLeaves)
+	wire.Test(e, "a log that writes its entries later", logThatWritesLater)
 }
 
-// A keeper is the handler of a log that writes nothing down before it is asked.
-type keeper struct {
+func logOfACutMessage(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+	frame := wire.Frames("你好，世界")
+
+	client.Send(frame[:6], frame[6:11], frame[11:])
+	client.Receive()
+
+	require.NotEmpty(t, log.String(), `
+		The client sent a frame with "你好，世界", and Log got no entry, not even at debug level.
+
+		Messages go to Server.Log, not to standard output or to another log.`)
+	lines := log.Lines("你好，世界")
+	require.Lenf(t, lines, 1, `
+		The client sent a frame with "你好，世界", and %d lines of the log contain that. The log:
+		%s
+
+		A character may have several bytes, and only a whole message has only whole characters.`,
+		len(lines), strings.TrimSpace(log.String()))
+	require.Containsf(t, lines[0], "level=DEBUG", `
+		Log got the message at another level than debug: %s
+
+		At any other level, you can't hide the messages without hiding what matters.`, lines[0])
+}
+
+func logOfTwoMessages(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("the first one", "the second one"))
+	client.Receive()
+
+	first, second := log.Lines("the first one"), log.Lines("the second one")
+	require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], `
+		The frames had "the first one" and "the second one". The log: %s
+
+		Each message gets an entry of its own.`, strings.TrimSpace(log.String()))
+}
+
+func logOfAPercentSign(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("100%d sure"))
+	client.Receive()
+
+	require.Lenf(t, log.Lines("100%d sure"), 1, `
+		The client sent a frame with "100%%d sure". The log: %s
+
+		Give the message to Log as a value, never as a format.`, strings.TrimSpace(log.String()))
+}
+
+func logOfALineEnding(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("hello\ntime=2030-01-01T00:00:00 level=INFO msg=\"the disk is full\""))
+	client.Receive()
+
+	lines := log.Lines("the disk is full")
+	require.Truef(t, len(lines) == 1 && strings.Contains(lines[0], "hello"), `
+		The message had two lines, and so has its entry. The log: %s
+
+		People take the second line for the server's own. Give the message to Log as a value: then
+		slog quotes it.`, strings.TrimSpace(log.String()))
+}
+
+func logOfATruncatedFrame(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("Zq7 is not whole")[:7])
+	client.CloseWrite()
+
+	require.True(t, client.Closed(), `
+		The client half-closed the connection inside a frame, and the server didn't close it.`)
+	require.Emptyf(t, log.Lines("Zq7"), `
+		The client half-closed the connection inside a frame, and Log got the part that came: %s
+
+		A part of a message isn't a message.`, strings.TrimSpace(log.String()))
+	require.NotEmptyf(t, log.Failures(), `
+		The client half-closed the connection inside a frame, and Log got no warning and no error.
+		It got %q.
+
+		A message was lost, and its sender may believe that it arrived.`, log)
+}
+
+func logOfAClientThatLeaves(t *wire.T) {
+	log := t.Log(slog.LevelInfo)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+
+	client.Close()
+	t.Wait()
+
+	require.Emptyf(t, log.Failures(), `
+		Log got a warning or an error: %s
+
+		A client may leave between two frames. That isn't a failure.`,
+		strings.TrimSpace(log.String()))
+}
+
+func logThatWritesLater(t *wire.T) {
+	later := &laterHandler{records: new([]slog.Record)}
+	ln, _ := t.Serve(&echo.Server{Log: slog.New(later)})
+	client := ln.Dial()
+
+	messages := []string{"the first one", "THE OTHER ONE", "a third message"}
+	for _, message := range messages {
+		client.Send(wire.Frames(message))
+		client.Receive()
+	}
+	client.Close()
+	t.Wait()
+
+	written := later.write(t)
+	for _, message := range messages {
+		require.Lenf(t, written.Lines(message), 1, `
+			Three messages came, then the log wrote its entries. %q isn't in them: %s
+
+			The slice that ReadFrame returns is valid until its next call, and a log may look at a
+			value later. string(message) is a copy.`, message, strings.TrimSpace(written.String()))
+	}
+}
+
+// A laterHandler keeps records until it's told to write them.
+type laterHandler struct {
 	records *[]slog.Record
 	attrs   []slog.Attr
 }
 
-func (k *keeper) Enabled(context.Context, slog.Level) bool { return true }
+func (h *laterHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-func (k *keeper) Handle(_ context.Context, r slog.Record) error {
+func (h *laterHandler) Handle(_ context.Context, r slog.Record) error {
 	r = r.Clone()
-	r.AddAttrs(k.attrs...)
-	*k.records = append(*k.records, r)
+	r.AddAttrs(h.attrs...)
+	*h.records = append(*h.records, r)
 	return nil
 }
 
-func (k *keeper) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &keeper{k.records, append(slices.Clone(k.attrs), attrs...)}
+func (h *laterHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &laterHandler{h.records, append(slices.Clone(h.attrs), attrs...)}
 }
 
-func (k *keeper) WithGroup(string) slog.Handler { return k }
+func (h *laterHandler) WithGroup(string) slog.Handler { return h }
 
-func (k *keeper) text() *bytes.Buffer {
-	var text bytes.Buffer
-	for _, r := range *k.records {
-		slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}).Handle(context.Background(), r)
+func (h *laterHandler) write(t *wire.T) *wire.Log {
+	log := t.Log(slog.LevelDebug)
+	for _, r := range *h.records {
+		log.Handler().Handle(context.Background(), r)
 	}
-	return &text
-}
-
-// failuresIn returns the lines of the log that are warnings or errors.
-func failuresIn(log *bytes.Buffer) []string {
-	return append(linesWith(log, "level=WARN"), linesWith(log, "level=ERROR")...)
-}
-
-// linesWith returns the lines of the log that contain the words.
-func linesWith(log *bytes.Buffer, words string) []string {
-	var lines []string
-	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, words) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// A watched context knows when Shutdown has asked for its end: what it does to stop the server, it has most likely done by then.
-type watched struct {
-	context.Context
-	asked atomic.Bool
-}
-
-func (w *watched) Done() <-chan struct{} {
-	w.asked.Store(true)
-	return w.Context.Done()
-}
-
-// letStop gives way to Shutdown, which was called with w. Whoever calls it may hold a lock, so it does not wait for ever.
-func (w *watched) letStop() {
-	for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
-		runtime.Gosched()
-		if w.asked.Load() {
-			more--
-		}
-	}
-}
-
-// An onMessage is a log that does something when it is told of a message.
-type onMessage struct {
-	slog.Handler
-	do func()
-}
-
-func (o onMessage) Enabled(context.Context, slog.Level) bool { return true }
-
-func (o onMessage) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level == slog.LevelDebug {
-		o.do()
-	}
-	return nil
+	return log
 }
 
 func Test19_StillShutsDownGracefully(t *testing.T) {
-	e := lesson.Start(t, "docs/4-framing.md#19-still-shut-down-gracefully")
-	wire.Test(e, func(t *wire.T) {
-		s := &Server{IdleTimeout: time.Hour}
-		ln, serving := serve(t, s)
-		idle, half, busy := ln.Dial(), ln.Dial(), ln.Dial()
-		idle.Send(frames("hello"))
-		answer := idle.Receive()
-		require.Equalf(t, frames("hello"), answer, "a client sent a frame, and the answer was %s", wire.Show(answer))
-		half.Send(frames("too late")[:7])
-		busy.Hold(0)
-		question := "my last question" + strings.Repeat("?", 5000)
-		busy.Send(frames(question), frames("and another one"))
-		time.Sleep(time.Second) // the server is writing its answer
+	e := lesson.Start(t, "docs/4-framing.md#19-still-shut-down-gracefully", "process.go")
+	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
+	wire.Test(e, "Shutdown, while half a frame has arrived", shutdownInsideAFrame)
+	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
+	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
+	for _, at := range []struct{ scenario, before, sent string }{
+		{"the first frame's deadline", "", ""},
+		{"the next frame's deadline", "", wire.Frames("hello")},
+		{"the deadline for the rest of a frame", "", wire.Frames("hello")[:6]},
+		{"a deadline after seconds of silence", wire.Frames("hello"), ""},
+	} {
+		wire.Test(e, "Shutdown, while process sets "+at.scenario,
+			func(t *wire.T) { shutdownDuringADeadline(t, at.before, at.sent) })
+	}
+	wire.Test(e, "Shutdown, while process ends a Write", shutdownDuringAWrite)
+	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
+	wire.Test(e, "ten clients that have left", goroutinesOfClientsThatLeft)
+}
 
-		stopping := t.Call(func() error { return s.Shutdown(context.Background()) })
+func shutdownWithIdleClients(t *wire.T) {
+	log := t.Log(slog.LevelInfo)
+	server := &echo.Server{IdleTimeout: time.Hour, Log: log.Logger}
+	ln, serving := t.Serve(server)
+	fresh, idle := ln.Dial(), ln.Dial()
+	idle.Send(wire.Frames("hello"))
+	answer := idle.Receive()
+	require.Equalf(t, wire.Frames("hello"), answer, `
+		Before Shutdown, a client sent a frame with "hello" and got %s.`, wire.Show(answer))
 
-		require.True(t, idle.Ended(), "Shutdown was called, and a client that the server only waits for is still connected")
-		early := strings.Join(half.Arrived(), "")
-		require.Truef(t, half.Ended(), "Shutdown was called, of one client's frame only a part has come, and it is still connected: the rest may never come")
-		require.Emptyf(t, early, "Shutdown was called, of one client's frame only a part has come, and %s was answered: half a frame is no message", wire.Show(early))
-		require.Falsef(t, stopping.Returned(), "Shutdown has returned while a message is being answered: %s", stopping)
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
-		busy.Hold(wire.NoLimit)
-		answer = busy.Receive()
+	require.True(t, idle.Ended() && fresh.Ended(), `
+		An idle client was still connected after a second.
 
-		whole := answer == frames(question) || answer == frames(question, "and another one")
-		require.Truef(t, whole, "a frame was being answered when Shutdown was called, another one had arrived, and the answer was %s: every answer that is begun must be whole", wire.Show(answer))
-		time.Sleep(10 * time.Second) // for a while the server may read what the client still sends
-		require.True(t, busy.Ended(), "Shutdown was called, and a client that has got its answer is still connected")
-		require.False(t, busy.WasReset(), "Shutdown was called, and the server has closed a connection on which there were bytes that it had not read: that is a reset, and a reset can destroy "+
-			"the answer that is still on its way. CloseWrite says that no answer follows; then read, for a while, what the client still sends, and close")
-		require.Truef(t, stopping.Returned() && stopping.Err() == nil && serving.Returned() && errors.Is(serving.Err(), ErrServerClosed), "the last client has left; as for Shutdown, which should "+
-			"return nil, %s, and as for Serve, which should return ErrServerClosed, %s", stopping, serving)
+		Shutdown sets a read deadline in the past, which ends Read. Then process must return and
+		close the connection, not read again.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The server had disconnected both clients, but Shutdown didn't return nil: %s.`, stopping)
+	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
+		The server had disconnected both clients, but Serve didn't return ErrServerClosed: %s.`,
+		serving)
+	require.Emptyf(t, log.Failures(), `
+		The server waited for the next frames of two clients, and Log got a warning or an error:
+		%s
+
+		The server itself ended these Reads. That isn't a failure.`,
+		strings.TrimSpace(log.String()))
+}
+
+func shutdownInsideAFrame(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Send(wire.Frames("too late")[:7])
+	t.Wait()
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+
+	early := strings.Join(client.Arrived(), "")
+	require.Emptyf(t, early, `
+		The server sent %s.
+
+		Half a frame is no message, so it gets no answer.`, wire.Show(early))
+	require.True(t, client.Ended(), `
+		The client was still connected after a second.
+
+		The rest of the frame may never come.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The server had disconnected its only client, but Shutdown didn't return nil: %s.`, stopping)
+}
+
+func shutdownDuringAnAnswer(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Hold(0)
+	question := "my last question" + strings.Repeat("?", 300_000)
+	client.Send(wire.Frames(question), wire.Frames("and another one"))
+	time.Sleep(5 * time.Second) // the server waits in Write
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+
+	require.Falsef(t, stopping.Returned(), `
+		Shutdown returned before the client had its answer: %s.`, stopping)
+
+	client.Hold(wire.NoLimit)
+	answer := client.Receive()
+
+	one, both := wire.Frames(question), wire.Frames(question, "and another one")
+	require.Truef(t, answer == one || answer == both, `
+		The server was writing a frame of %d bytes, and the client got %s.
+
+		An answer that has begun must become whole, and nothing may follow but whole frames.`,
+		len(one), wire.Show(answer))
+	time.Sleep(10 * time.Second) // the server may read on for a while
+	require.True(t, client.Ended(), `
+		The client got its answer, but it was still connected 10 s later.
+
+		Look for Shutdown before each Read, after you've set the deadline.`)
+	require.False(t, client.WasReset(), `
+		The server closed the connection with bytes unread, which sends a reset.
+
+		A reset can destroy the answer that's still in flight. Half-close with CloseWrite, read for
+		a while what the client still sends, then close.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The client got its last answer 10 s ago, but Shutdown didn't return nil: %s.`, stopping)
+}
+
+func shutdownAfterTheLog(t *wire.T) {
+	ctx := wire.NewContext()
+	server := &echo.Server{IdleTimeout: time.Hour}
+	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
+	server.Log = wire.OnMessage(func() {
+		shutdown()
+		ctx.WaitUntilWatched()
 	})
-	wire.Test(e, func(t *wire.T) {
-		ctx := &watched{Context: context.Background()}
-		s := &Server{IdleTimeout: time.Hour}
-		shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
-		s.Log = slog.New(onMessage{slog.DiscardHandler, func() {
-			shutdown()
-			ctx.letStop()
-		}})
-		ln, _ := serve(t, s)
-		client := ln.Dial()
-		client.Send(frames("just in time"))
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
 
-		answer := client.Receive()
+	client.Send(wire.Frames("just in time"))
+	answer := client.Receive()
 
-		require.Equalf(t, frames("just in time"), answer, "Shutdown was called when ReadFrame had returned a message, and the log was just being told of it, and its sender got %s: a message that the "+
-			"server has read gets its answer", wire.Show(answer))
-		client.Close()
-	})
-	whole, part := frames("hello"), frames("hello")[:6]
-	for _, at := range []struct {
-		first bool // at the first deadline of all, or at the first one after this was sent:
-		sent  string
-	}{{true, ""}, {false, whole}, {false, part}} {
-		wire.Test(e, func(t *wire.T) {
-			log, text := logger(slog.LevelInfo)
-			s := &Server{IdleTimeout: time.Hour, Log: log}
-			ln := t.Listen()
-			ln.Dial() // another one, who is only there
-			client := ln.Dial()
-			ctx := &watched{Context: context.Background()}
-			shutdown := sync.OnceFunc(func() { t.Call(func() error { return s.Shutdown(ctx) }) })
-			stop := func() {
-				shutdown()
-				ctx.letStop() // and only then the deadline is set
-			}
-			if at.first {
-				client.OnReadDeadline(stop)
-			}
-			t.Call(func() error { return s.Serve(ln) })
-			t.Wait()
-			if !at.first {
-				client.OnReadDeadline(stop)
-			}
-			client.Send(at.sent)
-			client.Receive()
-			shutdown() // if no deadline was set
+	require.Equalf(t, wire.Frames("just in time"), answer, `
+		ReadFrame had returned a message, and the server was logging it. Then Shutdown came, and
+		the client got %s.
 
-			require.True(t, client.Ended(), "Shutdown was called while the server was just setting the deadline of its next Read: that deadline has replaced the one by which Shutdown ends a Read, and the client "+
-				"is still connected. Set the deadline first, and look then whether Shutdown has begun")
-			require.Truef(t, at.sent == part || len(failuresIn(text)) == 0, "Shutdown was called while the server waited for the next frames of two clients, and Log was told: %s. That they are let go is no failure", strings.TrimSpace(text.String()))
+		A message that ReadFrame has returned gets its answer.`, wire.Show(answer))
+	client.Close()
+}
+
+// shutdownDuringADeadline calls Shutdown just before process sets a deadline:
+// its first one, or the next one after the bytes before were sent.
+func shutdownDuringADeadline(t *wire.T, before, sent string) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln := t.Listen()
+	ln.Dial() // another client
+	client := ln.Dial()
+	ctx := wire.NewContext()
+	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
+	stop := func() {
+		shutdown()
+		ctx.WaitUntilWatched() // then process sets its deadline
+	}
+	if before == "" && sent == "" {
+		client.OnReadDeadline(stop)
+	}
+	t.Call(func() error { return server.Serve(ln) })
+	client.Send(before)
+	client.Arrived()
+	client.OnReadDeadline(stop)
+
+	client.Send(sent)
+	time.Sleep(5 * time.Second)
+	client.Receive()
+	shutdown() // if process set no deadline
+
+	require.True(t, client.Ended(), `
+		The client was still connected a second later.
+
+		The deadline that process set replaced the one by which Shutdown ends Read. Set the
+		deadline first, then look whether Shutdown has begun.`)
+	client.Close()
+}
+
+func shutdownDuringAWrite(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	clients := []*wire.Peer{ln.Dial(), ln.Dial()}
+	for _, client := range clients {
+		client.Hold(0)
+		client.Send(wire.Frames("hello"))
+	}
+	t.Wait() // the server waits in two Writes
+	var ended atomic.Int32
+	for i, other := range []*wire.Peer{clients[1], clients[0]} {
+		clients[i].OnReadDeadline(func() {
+			// Shutdown has set one deadline when it sets the other one.
+			if ended.Add(1) == 2 {
+				other.Hold(wire.NoLimit)
+				wire.NewContext().WaitUntilWatched() // process goes on to its next Read
+			}
 		})
 	}
+
+	t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait()
+	for _, client := range clients {
+		client.OnReadDeadline(nil)
+		client.Hold(wire.NoLimit)
+	}
+
+	for _, client := range clients {
+		client.Receive()
+		require.True(t, client.Ended(), `
+			A client got its answer and was still connected a second later.
+
+			Shutdown set that client's deadline, the Write ended, process set a new deadline and
+			read on, and only then the server was marked as stopping. Mark it first, then set the
+			deadlines.`)
+		client.Close()
+	}
+}
+
+func connectionWithoutCloseWrite(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln := t.Listen()
+	t.Call(func() error { return server.Serve(plainListener{ln}) })
+	client := ln.Dial()
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+
+	require.True(t, client.Closed(), `
+		After Shutdown the connection was still open a second later.
+
+		A net.Conn without CloseWrite is closed directly.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The server had closed the only connection, but Shutdown didn't return nil: %s.`, stopping)
+}
+
+// A plainListener accepts connections that have the methods of net.Conn alone.
+type plainListener struct{ net.Listener }
+
+func (ln plainListener) Accept() (net.Conn, error) {
+	conn, err := ln.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{conn}, nil
+}
+
+func goroutinesOfClientsThatLeft(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	comeAndGo := func() {
+		client := ln.Dial()
+		client.Send(wire.Frames("hello"))
+		client.Receive()
+		client.Close()
+		time.Sleep(time.Second)
+	}
+	comeAndGo()
+	before := t.Goroutines()
+
+	for range 10 {
+		comeAndGo()
+	}
+
+	require.LessOrEqualf(t, t.Goroutines(), before, `
+		The server has %d goroutines more than before the ten clients came.
+
+		A goroutine that waits for Shutdown alone outlives its client: that's a goroutine leak.
+		Each goroutine must end with its client.`, t.Goroutines()-before)
 }

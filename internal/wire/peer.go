@@ -167,6 +167,17 @@ func (p *Peer) OnReadDeadline(f func()) {
 	other.onReadDeadline = f
 }
 
+// Unread waits until the code under test is at rest and returns how many bytes
+// of what the peer sent were not read yet.
+func (p *Peer) Unread() int {
+	p.t.Helper()
+	c := p.use().peer
+	p.t.Wait()
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.in.size
+}
+
 // Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr
 // returns.
 func (p *Peer) Addr() net.Addr { return p.conn.name }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"example.com/tcp-steps/solutions/step4-framing/frame"
@@ -16,14 +17,28 @@ import (
 // limit is the largest payload of a message, in bytes, in both directions.
 const limit = 1 << 20
 
-// process serves one client until it leaves, or is let go.
+// quietAfter is how long a client may be silent between two frames before the
+// server gives its buffers back. Ten thousand idle clients, each with the
+// buffers for its last frame, would hold gigabytes.
+const quietAfter = time.Second
+
+// maxWrite is how many bytes one Write sends, and so what a client must receive
+// within WriteTimeout. One that receives a large answer steadily stays, one that
+// receives a byte now and then doesn't.
+const maxWrite = 128 << 10
+
+// process serves one client until it leaves or the server disconnects it.
 func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
 	c := newClient(s, conn)
 	for {
 		message, err := c.in.ReadFrame() // 读取数据
+		if errors.Is(err, errQuiet) {
+			c.rest()
+			continue
+		}
 		if err == nil {
-			c.reads = 0
+			c.hasRead(message)
 			c.show(message)
 			err = c.out.WriteFrame(message) // 发送数据
 		}
@@ -34,14 +49,19 @@ func (s *Server) process(conn net.Conn) {
 	}
 }
 
-// A client is one of the server's clients. Its methods belong to process. It reads and writes for the frame.Reader and
-// the frame.Writer, and sees to it that nobody waits for too long.
+// A client is one of the server's clients. Its methods belong to process. The
+// frame.Reader and the frame.Writer read and write through it, and it makes sure
+// that neither waits too long.
 type client struct {
-	s     *Server
-	conn  net.Conn
-	in    *frame.Reader
-	out   *frame.Writer
-	reads int // calls of Read since the last whole message
+	s    *Server
+	conn net.Conn
+	in   *frame.Reader
+	out  *frame.Writer
+
+	received int       // bytes of the next frame
+	begun    bool      // the time for the rest of that frame runs
+	resting  bool      // the client has been quiet, and its buffers are gone
+	until    time.Time // the end of IdleTimeout, while nothing is received
 }
 
 func newClient(s *Server, conn net.Conn) *client {
@@ -51,64 +71,114 @@ func newClient(s *Server, conn net.Conn) *client {
 	return c
 }
 
-// Read is called when no whole message is left in c.in, so that it may have to wait. All answers are sent before
-// that: the client may be waiting for one before it goes on. As long as there are messages left,
-// their answers gather, and go together.
+var (
+	errQuiet    = errors.New("the client is quiet")
+	errStopping = errors.New("the server is shutting down")
+)
+
+// Read is called when c.in holds no whole frame, so it may have to wait. It
+// flushes first, since the client may be waiting for an answer before it sends
+// more. Until then, answers gather and go together.
 func (c *client) Read(p []byte) (int, error) {
 	if err := c.out.Flush(); err != nil {
 		return 0, err
 	}
-	if err := c.prepareToWait(); err != nil {
-		return 0, err
-	}
-	// Let the others go first. Meanwhile this client's next messages may arrive, and then Read
-	// finds them, instead of a reason to wait: that would be two more system calls and a
-	// goroutine to be woken.
-	runtime.Gosched()
-	return c.conn.Read(p)
-}
-
-var errStopping = errors.New("the server is shutting down")
-
-// prepareToWait sets the deadline of the next Read, unless Shutdown has begun.
-func (c *client) prepareToWait() error {
-	// There is IdleTimeout for the first bytes of a message, and once more for all the others: the deadline of
-	// the second Read holds for those after it. Who sends a byte now and then gains nothing.
-	if c.s.IdleTimeout > 0 && c.reads < 2 {
-		c.conn.SetReadDeadline(time.Now().Add(c.s.IdleTimeout))
-	}
-	c.reads++
-	// Set it, then look: the deadline of a Shutdown that comes between the two is in force in
-	// Read, and one that came before, which this deadline has replaced, is seen here.
+	quiet := c.setReadDeadline()
+	// Set the deadline, then look. If Shutdown has begun, its deadline may just
+	// have been replaced, and isStopping says so. If Shutdown begins after this
+	// line, its deadline replaces this one and ends Read.
 	if c.s.isStopping() {
-		return errStopping
+		return 0, errStopping
 	}
-	return nil
+	// Let other clients go first. Meanwhile this client's next frames may
+	// arrive. Then Read finds them and needn't wait, which would cost two more
+	// system calls and waking a goroutine.
+	runtime.Gosched()
+	n, err := c.conn.Read(p)
+	c.received += n
+	if quiet && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errQuiet
+	}
+	return n, err
 }
 
-// Write is called with as many answers as there are, usually 128 KiB at the most.
-func (c *client) Write(p []byte) (int, error) {
-	if c.s.WriteTimeout > 0 {
-		c.conn.SetWriteDeadline(time.Now().Add(c.s.WriteTimeout))
+// setReadDeadline sets the deadline of the next Read. It returns true if that
+// isn't IdleTimeout's but the one for a client that's quiet.
+func (c *client) setReadDeadline() (quiet bool) {
+	switch {
+	case c.begun:
+		// The deadline holds for the whole frame: a client that sends a byte now
+		// and then gains nothing.
+		return false
+	case c.received > 0:
+		c.begun = true
+		c.until = c.idleDeadline()
+	case !c.resting:
+		c.until = c.idleDeadline()
+		quietAt := time.Now().Add(quietAfter)
+		if c.until.IsZero() || quietAt.Before(c.until) {
+			c.conn.SetReadDeadline(quietAt)
+			return true
+		}
 	}
-	return c.conn.Write(p)
+	c.conn.SetReadDeadline(c.until)
+	return false
+}
+
+// idleDeadline returns the end of an IdleTimeout that begins now. The zero time
+// means no deadline.
+func (c *client) idleDeadline() time.Time {
+	if c.s.IdleTimeout == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(c.s.IdleTimeout)
+}
+
+// rest gives the buffers back. c.in has done so when Read failed, and c.out is
+// empty after Flush.
+func (c *client) rest() {
+	c.out = frame.NewWriter(c, limit)
+	c.resting = true
+}
+
+// hasRead notes that ReadFrame has returned message.
+func (c *client) hasRead(message []byte) {
+	c.received -= frame.HeaderSize + len(message)
+	c.begun, c.resting = false, false
+}
+
+// Write is called with as many answers as there are.
+func (c *client) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, maxWrite) {
+		if c.s.WriteTimeout > 0 {
+			c.conn.SetWriteDeadline(time.Now().Add(c.s.WriteTimeout))
+		}
+		written, err := c.conn.Write(piece)
+		n += written
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 func (c *client) show(message []byte) {
 	log := c.s.log()
-	if log.Enabled(context.Background(), slog.LevelDebug) { // or else nobody needs the text
+	if log.Enabled(context.Background(), slog.LevelDebug) { // don't convert in vain
 		log.Debug("收到client端发来的数据", "client", c.conn.RemoteAddr(), "message", string(message))
 	}
 }
 
-// end tells the log why the client is no longer served, and sends the answers that are its due.
+// end logs why the client is no longer served, and sends the answers that are
+// still in the buffer.
 func (c *client) end(err error) {
 	log, addr := c.s.log(), c.conn.RemoteAddr()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		log.Debug("client left", "client", addr)
-	case errors.Is(err, errStopping), c.s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
-		log.Debug("client let go", "client", addr)
+	case errors.Is(err, errStopping),
+		c.s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
+		log.Debug("client disconnected", "client", addr)
 	default:
 		log.Warn("client failed", "client", addr, "err", err)
 	}

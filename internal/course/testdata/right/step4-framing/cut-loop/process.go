@@ -16,15 +16,15 @@ const (
 	limit      = 1 << 20
 )
 
-var errNoFrame = errors.New("what came is no frame")
+var errNoFrame = errors.New("these bytes aren't a frame")
 
-// A session is one client. It knows no package frame: it collects what arrives, and
-// cuts the frames off.
+// A session is one client. It doesn't use package frame: it collects what
+// arrives and cuts the frames off.
 type session struct {
 	*Server
 	conn      net.Conn
 	log       *slog.Logger
-	collected []byte // a frame that is not whole yet
+	collected []byte // a frame that isn't whole yet
 	answers   []byte // of one Read
 	timer     *time.Timer
 }
@@ -33,18 +33,19 @@ func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
 	c := &session{Server: s, conn: conn, log: s.log().With("from", conn.RemoteAddr().String())}
 	if s.IdleTimeout > 0 {
-		// The timer, and Shutdown, only ever set a deadline that has passed. So neither undoes what the other did.
+		// The timer and Shutdown only ever set a deadline in the past, so neither
+		// undoes what the other has done.
 		c.timer = time.AfterFunc(s.IdleTimeout, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 		defer c.timer.Stop()
 	}
 	err := c.serve()
-	letGo := s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded)
-	if err != nil && !letGo {
-		c.log.Warn("connection given up", "why", err)
+	stopped := s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded)
+	if err != nil && !stopped {
+		c.log.Warn("client disconnected", "why", err)
 	}
 }
 
-// serve returns nil when the client has left between two messages.
+// serve returns nil if the client left between two messages.
 func (c *session) serve() error {
 	piece := make([]byte, 16<<10)
 	for {
@@ -71,7 +72,7 @@ func (c *session) serve() error {
 	}
 }
 
-// cut takes all whole frames from what was collected, and prepares their answers.
+// cut takes all whole frames from what was collected and prepares their answers.
 func (c *session) cut() (any bool, err error) {
 	rest := c.collected
 	for len(rest) >= headerSize {
@@ -95,7 +96,7 @@ func (c *session) cut() (any bool, err error) {
 	return any, err
 }
 
-// send sends the answers in one Write, and in another one whenever the client has taken some in time.
+// send sends the answers in pieces of 64 KiB. Each has WriteTimeout.
 func (c *session) send() error {
 	rest := c.answers
 	c.answers = c.answers[:0]
@@ -103,10 +104,11 @@ func (c *session) send() error {
 		if c.WriteTimeout > 0 {
 			c.conn.SetWriteDeadline(time.Now().Add(c.WriteTimeout))
 		}
-		n, err := c.conn.Write(rest)
-		if rest = rest[n:]; err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		n, err := c.conn.Write(rest[:min(len(rest), 64<<10)])
+		if err != nil {
 			return err
 		}
+		rest = rest[n:]
 	}
 	return nil
 }

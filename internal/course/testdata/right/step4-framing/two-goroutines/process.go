@@ -13,11 +13,12 @@ import (
 // A message has up to 1 MiB.
 const limit = 1 << 20
 
-// process reads in this goroutine, and answers in another one. The channel between them
-// holds the answers. A nil in it says that the reader is about to wait: send what there is.
+// process reads in this goroutine and answers in another one. The channel between
+// them holds the answers. A nil in it says that the reader is about to wait: send
+// what there is.
 func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
-	answers := make(chan []byte, 16)
+	answers := make(chan []byte, 2)
 	answered := make(chan error)
 	go func() { answered <- s.answer(conn, answers) }()
 
@@ -40,14 +41,14 @@ func (s *Server) process(conn net.Conn) {
 	stopped := s.isStopping() && errors.Is(readErr, os.ErrDeadlineExceeded)
 	switch {
 	case writeErr != nil:
-		log.Error("could not answer", "err", writeErr)
+		log.Error("couldn't answer", "err", writeErr)
 	case readErr != io.EOF && !stopped:
-		log.Error("the client is let go", "err", readErr)
+		log.Error("client disconnected", "err", readErr)
 	}
 }
 
-// answer sends what comes out of the channel, until that is closed. After an error it closes
-// the connection, which ends the reader, and takes the rest of the answers for nothing.
+// answer sends what comes out of the channel until that's closed. After an error
+// it closes the connection, which ends the reader, and drops the other answers.
 func (s *Server) answer(conn net.Conn, answers <-chan []byte) error {
 	out := frame.NewWriter(&sink{s, conn}, limit)
 	var err error
@@ -70,7 +71,8 @@ func (s *Server) answer(conn net.Conn, answers <-chan []byte) error {
 	return err
 }
 
-// A source is the connection, as the frame.Reader sees it: it says when it may have to wait.
+// A source is the connection as the frame.Reader sees it. It says when it may have
+// to wait.
 type source struct {
 	s       *Server
 	conn    net.Conn
@@ -96,7 +98,7 @@ func (f *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A sink gives up when nothing at all was taken for WriteTimeout.
+// A sink sends everything in pieces of 32 KiB. Each has WriteTimeout.
 type sink struct {
 	s    *Server
 	conn net.Conn
@@ -108,9 +110,9 @@ func (k *sink) Write(p []byte) (int, error) {
 		if patience := k.s.WriteTimeout; patience > 0 {
 			k.conn.SetWriteDeadline(time.Now().Add(patience))
 		}
-		n, err := k.conn.Write(p[sent:])
+		n, err := k.conn.Write(p[sent:min(len(p), sent+32<<10)])
 		sent += n
-		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil {
 			return sent, err
 		}
 	}
