@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	if err := demo(os.Stdout, 100*time.Millisecond); err != nil {
+	if err := demo(os.Stdout, 200*time.Millisecond); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -29,7 +29,7 @@ func demo(out io.Writer, interval time.Duration) error {
 	if err != nil {
 		return err
 	}
-	server := &echo.Server{IdleTimeout: 4 * interval, Log: slog.New(slog.DiscardHandler)}
+	server := &echo.Server{IdleTimeout: 5 * interval, Log: slog.New(slog.DiscardHandler)}
 	go server.Serve(ln)
 	defer server.Shutdown(context.Background())
 
@@ -42,7 +42,7 @@ func demo(out io.Writer, interval time.Duration) error {
 			return err
 		}
 		c := NewClient(conn, client.interval)
-		time.Sleep(8 * interval) // says nothing for twice the IdleTimeout
+		time.Sleep(10 * interval) // twice the IdleTimeout
 		c.Send([]byte("hello"))
 		message, err := c.Receive()
 		if err != nil {

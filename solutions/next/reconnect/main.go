@@ -34,16 +34,17 @@ func demo(out io.Writer) error {
 	client := &Client{Addr: ln.Addr().String()}
 	defer client.Close()
 	failures := 0
-	client.Failed = func(err error, pause time.Duration) {
+	client.Failed = func(_ error, pause time.Duration) {
 		failures++
 		fmt.Fprintf(out, "failure %d, next try in %v\n", failures, pause.Round(time.Millisecond))
 		switch failures {
 		case 3:
-			server = &echo.Server{} // a Server serves once
-			if ln, err = net.Listen("tcp", client.Addr); err != nil {
+			again, err := net.Listen("tcp", client.Addr)
+			if err != nil {
 				log.Fatal(err)
 			}
-			go server.Serve(ln)
+			server = &echo.Server{} // a Server serves once
+			go server.Serve(again)
 		case 6:
 			cancel()
 		}
