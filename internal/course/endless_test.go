@@ -83,7 +83,7 @@ func tryEndless(t *testing.T, name, file, function, exercise, code string) {
 	require.NoErrorf(t, err, "%s", source)
 	write(t, place, string(fixed))
 
-	cmd := command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "-run=^"+exercise, ".")
+	cmd := command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=^"+exercise, ".")
 	v := run(t, cmd, everything)
 
 	red := ""

@@ -194,7 +194,7 @@ const everything = lesson.RunAll + "=1"
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "./..."), env...)
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "./..."), env...)
 }
 
 // compiled is done when what all steps need is compiled, also for the race

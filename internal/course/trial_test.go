@@ -93,7 +93,7 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	tr.turn.Lock()
 	defer tr.turn.Unlock()
 	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
-	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0", "-test.timeout=2m", "-test.run=" + which}
+	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run=" + which}
 	// Without the race detector an exercise takes half the time, and says the
 	// same.
 	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name, lesson.WithoutRace+"=1")
@@ -117,7 +117,7 @@ func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string)
 	dir := tr.solved(t)
 	m.make(t, dir)
 	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=2m", "-vet=off", "-run", which, "."), append(env, everything)...)
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run", which, "."), append(env, everything)...)
 }
 
 // solved lays the trial's step, solves it and returns its folder.
