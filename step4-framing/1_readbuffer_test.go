@@ -177,22 +177,3 @@ func countBytes(n int) string {
 	}
 	return fmt.Sprintf("%d bytes", n)
 }
-
-// numbers returns a text of the given size in which no two parts look alike:
-// "0,1,2,3,…".
-func numbers(size int) string {
-	var text strings.Builder
-	for i := 0; text.Len() < size; i++ {
-		fmt.Fprintf(&text, "%d,", i)
-	}
-	return text.String()[:size]
-}
-
-// same returns how many bytes a and b have in common at their beginnings.
-func same(a, b string) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
-}

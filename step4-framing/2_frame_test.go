@@ -74,6 +74,7 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 	wire.Test(e, "a caller that uses a slice of 200,000 bytes again",
 		func(t *wire.T) { usedAgain(t, 200_000) })
 	wire.Test(e, "26 frames with 10,000 bytes each before Flush", manyBytesBeforeFlush)
+	wire.Test(e, "frames of many sizes before Flush", manySizesBeforeFlush)
 	wire.Test(e, "Flush without a frame", flushOfNothing)
 }
 
@@ -154,6 +155,32 @@ func manyBytesBeforeFlush(t *wire.T) {
 			Frames must be sent in the order in which they were written.`,
 			i+1, wire.Show(arrived[at:at+10_000]))
 	}
+}
+
+func manySizesBeforeFlush(t *wire.T) {
+	client, conn := t.Lend()
+	w := frame.NewWriter(conn, 1<<20)
+
+	payloads := atBorders()
+	send(t, w, payloads...)
+	arrived := client.Receive()
+
+	sent := wire.Frames(payloads...)
+	require.Truef(t, arrived == sent, `
+		Of %d bytes, %d came. Byte %d is the first wrong one.
+
+		Small frames in the buffer and large ones must be sent whole, once, and in the order
+		in which they were written.`, len(sent), len(arrived), same(sent, arrived)+1)
+}
+
+// atBorders returns payloads with sizes around those that buffers often have.
+func atBorders() (payloads []string) {
+	for _, border := range []int{512, 1024, 4096, 64 << 10, 128 << 10} {
+		for _, size := range []int{border - headerSize, border - 1, border, border + 1} {
+			payloads = append(payloads, numbers(size))
+		}
+	}
+	return append(payloads, numbers(1<<20), "small")
 }
 
 func flushOfNothing(t *wire.T) {
@@ -252,6 +279,7 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 	}
 	wire.Test(e, "two frames, byte by byte", byteByByte)
 	wire.Test(e, "a frame with 1,048,575 bytes in pieces of 3,000", aLargeFrame)
+	wire.Test(e, "frames of many sizes, each sent when the one before was read", readSizes)
 	wire.Test(e, "the last frame, together with io.EOF", withEOF)
 }
 
@@ -286,6 +314,22 @@ func aLargeFrame(t *wire.T) {
 		The limit is 1 MiB. ReadFrame %v.
 
 		A frame may be larger than any buffer that was made before it came.`, got)
+}
+
+func readSizes(t *wire.T) {
+	client, conn := t.Lend()
+	r := frame.NewReader(conn, 1<<20)
+
+	for _, payload := range atBorders() {
+		client.Send(wire.Frames(payload))
+		got := next(t, r)
+
+		require.Truef(t, got == result{payload: payload}, `
+			The payload has %d bytes. ReadFrame %v. Byte %d is the first wrong one.
+
+			A frame must come out as it went in, whatever its size.`,
+			len(payload), got, same(payload, got.payload)+1)
+	}
 }
 
 func withEOF(t *wire.T) {

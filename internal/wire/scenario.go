@@ -25,8 +25,21 @@ type T struct {
 	keyboards []*Keyboard
 	ours      int // goroutines in bubbles before the code under test has any
 
-	late  string // what was found at the end of the bubble, for Test to report
-	shown string // the picture and the output, below that
+	late     string // what was found at the end of the bubble, for Test to report
+	shown    string // the picture and the output, below that
+	finished bool   // finish has begun, so that f didn't block the bubble
+}
+
+// run runs f in a goroutine of its own: code under test that f calls itself, not
+// by [T.Go], may panic or be ended by the guard, too.
+func (t *T) run(f func(t *T)) {
+	ended := make(chan struct{})
+	t.Go(func() {
+		defer close(ended)
+		t.tasks = nil // this isn't one
+		f(t)
+	})
+	<-ended
 }
 
 // Test runs f, one situation of an exercise, in a bubble of its own. The
@@ -52,9 +65,9 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		// has told already, or ends this one by Goexit.
 		defer func() { recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
-			t = &T{Exercise: e.In(st), guard: g, ours: bubbled()}
+			t = &T{Exercise: e.In(st), guard: g, ours: bubbled() + 1} // f's goroutine
 			defer t.finish(output)
-			f(t)
+			t.run(f)
 		})
 	}()
 	if trouble := watch(done, g, output); trouble != "" {
@@ -62,6 +75,12 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		e.Abort(trouble, lesson.OutputText(output.String()))
 	}
 	output.Restore()
+	if t != nil && !t.finished {
+		t.late = fmt.Sprintf(`
+			The program waits forever: %s.
+
+			Nothing that the scenario does will ever wake it up.`, lesson.ReasonToWait())
+	}
 	if t != nil && t.late != "" {
 		e.Errorf("%s", t.late)
 		fmt.Fprint(e.Output(), t.shown)
@@ -227,7 +246,9 @@ func (t *T) check() {
 // finish runs at the end of f. It draws what happened if the scenario failed,
 // and ends the code under test.
 func (t *T) finish(output *lesson.Output) {
+	t.finished = true
 	synctest.Wait()
+	t.ours-- // f has ended
 	if !t.Failed() {
 		t.late = t.guard.first()
 	}

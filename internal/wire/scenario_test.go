@@ -41,6 +41,26 @@ var exhibits = map[string]struct {
 		},
 		[]string{"scenario_test.go:", "An exhibit:\n        The program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
 	},
+	"a panic in a call that the scenario makes itself": {
+		func(t *wire.T) {
+			_, conn := t.Client()
+			panicsAtOnce(conn)
+		},
+		[]string{"The program panicked: that was unexpected", "read on: docs/0-exhibit.md#1-fail\n"},
+	},
+	"a loop in a call that the scenario makes itself": {
+		func(t *wire.T) {
+			_, conn := t.Client()
+			for {
+				conn.Read(nil)
+			}
+		},
+		[]string{"Read was called 1000 times", "has length 0"},
+	},
+	"a wait in a call that the scenario makes itself": {
+		func(t *wire.T) { <-make(chan int) },
+		[]string{"The program waits forever: "},
+	},
 	"a loop around Read after the end": {
 		func(t *wire.T) {
 			client, conn := t.Client()
