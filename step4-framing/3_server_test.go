@@ -134,7 +134,7 @@ func thousandFrames(t *wire.T, room int) {
 	all := wire.Frames(messages...)
 
 	client.Send(all[:1000], all[1000:2000], all[2000:3003])
-	client.Send(all[3003:9000], all[9000:12001], all[12001:])
+	client.Send(all[3003:8891], all[8891:11891], all[11891:]) // each cut is inside a frame
 	t.Wait() // the server has done what it can
 	client.Hold(wire.NoLimit)
 	answers := client.Receive()
