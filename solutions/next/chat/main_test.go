@@ -23,7 +23,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Everyone gets all messages in the same order, whoever sent them.
+// Everyone gets all messages in the same order.
 func TestRoom_KeepsOneOrder(t *testing.T) {
 	const members, messages = 4, 3 // 12 in all, fewer than maxQueue
 	var room Room

@@ -1,0 +1,119 @@
+package course
+
+import (
+	"io"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
+	"github.com/stretchr/testify/require"
+)
+
+// The pictures of the tap are what it draws. A comment before such a block says
+// how it was made, in four parts: the tap's flags, the server, the client, and
+// what is typed. Lines with "&" between them are typed in quick succession,
+// those with ";" one by one.
+//
+// It isn't parallel: other tests of this process use port 20000.
+func TestTap(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits until connections are quiet")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("one system is enough: the tap has its own tests")
+	}
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			parts := strings.Split(strings.TrimPrefix(b.comment, "tap: "), " | ")
+			if len(parts) != 4 {
+				continue
+			}
+			t.Run(parts[1]+" "+parts[0], func(t *testing.T) {
+				// What goes over a real network has no fixed pieces, so that it may take
+				// a few tries until they're the ones that the page shows.
+				program.TakeTurn(&lesson.Exercise{T: t})
+				for try := 1; ; try++ {
+					drawn := tapDraws(t, parts[0], parts[1], parts[2], parts[3])
+					if strings.Contains(pauseless(drawn), pauseless(b.text)) {
+						return
+					}
+					require.Lessf(t, try, 5, "%s:%d: the tap draws this now:\n%s", p.name, b.line, drawn)
+				}
+			})
+		}
+	}
+}
+
+var pauseLine = regexp.MustCompile(`(?m)^.* after [\d.]+ (s|min) .*\n`)
+
+func pauseless(picture string) string { return pauseLine.ReplaceAllString(picture, "") }
+
+func tapDraws(t *testing.T, flags, server, client, typed string) string {
+	t.Helper()
+	var ends []func()
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
+	run := func(name string, args ...string) (io.Writer, *output) {
+		file := filepath.Join(t.TempDir(), filepath.Base(name))
+		built, err := command(filepath.Join(root, name), "build", "-o", file, ".").CombinedOutput()
+		require.NoErrorf(t, err, "%s: %s", name, built)
+		cmd, out := exec.Command(file, args...), &output{}
+		cmd.Stdout, cmd.Stderr = out, out
+		in, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		ends = append(ends, func() { cmd.Process.Kill(); cmd.Wait() })
+		return in, out
+	}
+	name, args, _ := strings.Cut(server, " ")
+	run(name, strings.Fields(args)...)
+	addr := program.Addr
+	if len(args) > 0 {
+		addr = args[strings.LastIndex(args, " ")+1:]
+	}
+	require.Eventually(t, func() bool { return program.Reaches(addr) }, time.Minute, 20*time.Millisecond)
+
+	// The page has time to type two lines, the test doesn't.
+	_, picture := run("internal/tap", strings.Fields(strings.ReplaceAll(flags, "-glue 2s", "-glue 300ms"))...)
+	require.Eventually(t, func() bool { return strings.Contains(picture.String(), "listens") }, time.Minute, 20*time.Millisecond)
+	name, args, _ = strings.Cut(client, " ")
+	keyboard, _ := run(name, strings.Fields(args)...)
+	for line := range strings.SplitSeq(typed, "; ") {
+		for part := range strings.SplitSeq(line, " & ") {
+			io.WriteString(keyboard, part+"\n")
+			time.Sleep(50 * time.Millisecond)
+		}
+		for before := ""; before != picture.String(); time.Sleep(500 * time.Millisecond) {
+			before = picture.String()
+		}
+	}
+	return picture.String()
+}
+
+// An output is what a program has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
