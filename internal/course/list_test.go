@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
+// A list stands between these lines.
 const (
-	listBegins = "<!-- made from internal/course/mistakes -->\n"
-	listEnds   = "<!-- end of what is made -->\n"
+	listBegins = "<!-- mistakes -->\n"
+	listEnds   = "<!-- end of mistakes -->\n"
 )
 
 var (
