@@ -19,7 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var assertions = flag.Bool("assertions", false, "remove the assertions of the exercises, one after the other, and see which mistake gets through")
+var assertions = flag.Bool("assertions", false,
+	"remove the exercises' assertions one by one, and see which mistake gets through")
 
 // No assertion of an exercise can go without a mistake getting through, or
 // being told in other words than it promises. This takes some minutes:
@@ -39,7 +40,10 @@ func TestAssertions(t *testing.T) {
 	}
 	t.Run("mistakes", func(t *testing.T) {
 		bank := mistakes(t)
-		trials := try(t, steps(t), bank, func(dir string) { makeRemovable(t, dir, all[filepath.Base(dir)]) })
+		trials := try(t, steps(t), bank, func(dir string) {
+			makeRemovable(t, dir,
+				all[filepath.Base(dir)])
+		})
 		for _, m := range bank {
 			t.Run(m.id(), func(t *testing.T) {
 				t.Parallel()
@@ -61,7 +65,8 @@ func TestAssertions(t *testing.T) {
 			by := neededBy[step+"/"+a.place()]
 			t.Logf("%-52s %s", step+"/"+a.place(), by)
 			if by == "" {
-				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step, a.place(), a.text)
+				t.Errorf("%s/%s: no mistake needs this assertion, or one has no test yet: %s", step,
+					a.place(), a.text)
 			}
 		}
 	}
@@ -106,7 +111,8 @@ func assertionsIn(t *testing.T, name, text string) []assertion {
 		}
 		begin, end := files.Position(statement.Pos()), files.Position(statement.End())
 		line, _, _ := strings.Cut(text[begin.Offset:end.Offset], "\n")
-		if strings.HasPrefix(line, "require.") && line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
+		if strings.HasPrefix(line,
+			"require.") && line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
 			all = append(all, assertion{name, line, begin.Line, end.Line, begin.Offset, end.Offset})
 		}
 		return true
@@ -120,17 +126,20 @@ const removed = "TCP_STEPS_REMOVED"
 // assertionsThatCatch returns the places of the assertions that are not removed
 // without the mistake getting through. It tries those alone for which try
 // returns true.
-func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, try func(place string) bool) map[string]bool {
+func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
+	try func(place string) bool) map[string]bool {
 	t.Helper()
 	needed := map[string]bool{}
-	for test, r := range tr.judge(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)), "|")+")$").results {
+	for test, r := range tr.judge(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)),
+		"|")+")$").results {
 		a, ok := speaker(r.output, all)
 		if !ok || m.red[test] == nil || !try(a.place()) {
 			continue
 		}
 		without := tr.judge(t, m, "^"+test+"$", removed+"="+a.place()).results[test]
 		for _, promised := range m.red[test] {
-			if without.action != "fail" || !strings.Contains(words(without.output), words(promised)) {
+			if without.action != "fail" || !strings.Contains(words(without.output),
+				words(promised)) {
 				needed[a.place()] = true
 			}
 		}
@@ -143,12 +152,14 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion, tr
 func makeRemovable(t *testing.T, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
-	for _, a := range slices.Backward(all) { // so that what stands before an assertion stays where it is
+	// so that what stands before an assertion stays where it is
+	for _, a := range slices.Backward(all) {
 		if texts[a.file] == "" {
 			texts[a.file] = read(t, filepath.Join(dir, filepath.FromSlash(a.file)))
 		}
 		text := texts[a.file]
-		texts[a.file] = text[:a.begin] + "if os.Getenv(\"" + removed + "\") != \"" + a.place() + "\" {" + text[a.begin:a.end] + "}" + text[a.end:]
+		unless := fmt.Sprintf("if os.Getenv(%q) != %q {", removed, a.place())
+		texts[a.file] = text[:a.begin] + unless + text[a.begin:a.end] + "}" + text[a.end:]
 	}
 	for file, text := range texts {
 		if !strings.Contains(text, "\t\"os\"\n") {

@@ -142,11 +142,13 @@ func TestChapters_Links(t *testing.T) {
 	all := append(pages(t), pagesOfMistakes(t)...)
 	for _, p := range all {
 		for _, id := range p.ids {
-			require.Falsef(t, anchors[p.name+"#"+id], "%s: the anchor %q is there twice", p.name, id)
+			require.Falsef(t, anchors[p.name+"#"+id], "%s: the anchor %q is there twice", p.name,
+				id)
 			anchors[p.name+"#"+id] = true
 		}
 		for _, h := range p.headings {
-			require.Falsef(t, anchors[p.name+"#"+h.anchor], "%s: the heading %q is there twice", p.name, h.text)
+			require.Falsef(t, anchors[p.name+"#"+h.anchor], "%s: the heading %q is there twice",
+				p.name, h.text)
 			anchors[p.name+"#"+h.anchor] = true
 		}
 	}
@@ -165,7 +167,8 @@ func TestChapters_Links(t *testing.T) {
 				require.NoErrorf(t, err, "%s: the link %s leads nowhere", p.name, link)
 			}
 			if address.Fragment != "" {
-				require.Truef(t, anchors[target+"#"+address.Fragment], "%s: the link %s leads to no heading", p.name, link)
+				require.Truef(t, anchors[target+"#"+address.Fragment],
+					"%s: the link %s leads to no heading", p.name, link)
 			}
 		}
 	}
@@ -199,12 +202,16 @@ func TestChapters_Exercises(t *testing.T) {
 				numbered = append(numbered, h)
 			}
 		}
-		require.Lenf(t, numbered, len(s.exercises), "%s has not as many numbered headings as %s has exercises", chapter, s.name)
+		require.Lenf(t, numbered, len(s.exercises),
+			"%s has not as many numbered headings as %s has exercises", chapter, s.name)
 		for i, e := range s.exercises {
 			h := numbered[i]
 			require.Equalf(t, i+1, e.number, "%s: %s is out of order", e.file, e.test)
-			require.Equalf(t, chapter+"#"+h.anchor, e.section, "%s: %s names another section than the one that comes now, %q", e.file, e.test, h.text)
-			require.Truef(t, saysTheSame(e.test, h.text), "%s: %s and the heading %q in %s differ in their words",
+			require.Equalf(t, chapter+"#"+h.anchor, e.section,
+				"%s: %s names another section than the one that comes now, %q", e.file, e.test,
+				h.text)
+			require.Truef(t, saysTheSame(e.test, h.text),
+				"%s: %s and the heading %q in %s differ in their words",
 				e.file, e.test, h.text, chapter)
 		}
 	}
@@ -237,7 +244,8 @@ func TestChapters_Files(t *testing.T) {
 				continue
 			}
 			file := read(t, filepath.Join(root, filepath.FromSlash(b.file)))
-			require.Containsf(t, "\n"+file, "\n"+b.text, "%s:%d is not what stands in %s", p.name, b.line, b.file)
+			require.Containsf(t, "\n"+file, "\n"+b.text, "%s:%d is not what stands in %s", p.name,
+				b.line, b.file)
 		}
 	}
 }
@@ -250,7 +258,7 @@ func TestChapters_Files(t *testing.T) {
 func TestChapters_Console(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("the chapters show what is printed on Linux; other systems have other words for some errors")
+		t.Skip("the chapters show what Linux prints; other systems word some errors differently")
 	}
 	for _, p := range pages(t) {
 		t.Run(p.name, func(t *testing.T) {
@@ -298,8 +306,9 @@ func checkConsole(t *testing.T, p page) {
 			continue
 		}
 		if !*update {
-			require.Equalf(t, timeless(printed), timeless(now), "%s:%d: %q prints something else now. If that is meant: "+
-				"go test ./internal/course -run Chapters -update", p.name, b.line, command)
+			require.Equalf(t, timeless(printed), timeless(now),
+				"%s:%d: %q prints something else now. If that is meant: "+
+					"go test ./internal/course -run Chapters -update", p.name, b.line, command)
 		}
 		source = source[:b.start] + "$ " + command + "\n" + now + source[b.start+len(b.text):]
 	}
@@ -319,7 +328,8 @@ func runConsole(t *testing.T, workspace, command, state string) string {
 		if state != "" {
 			solve(t, step{name: name}, dir)
 		}
-		if file, isMistake := strings.CutPrefix(state, "with "); isMistake && state != "with the solution" {
+		if file, isMistake := strings.CutPrefix(state,
+			"with "); isMistake && state != "with the solution" {
 			m := readMistake(t, filepath.FromSlash(file))
 			m.make(t, dir)
 		}
@@ -353,7 +363,8 @@ var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cach
 // chance matches what differs where goroutines run at the same time: whose
 // bytes come last, at which of several lines a race is seen, and in which
 // order. And it matches what is left of a port in a line that was cut.
-var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
+var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |` +
+	`\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
 
 // bubbleLog matches lines that a program logged in a bubble, where it's always
 // the year 2000. Goroutines log at the same moment in any order.
@@ -367,9 +378,10 @@ var port = regexp.MustCompile(`127\.0\.0\.1:[3-6](\d{4}\b|\d*…)`)
 // timeless is text with all times alike, all ports that the kernel picks, and
 // whatever else is chance.
 func timeless(text string) string {
-	text = bubbleLog.ReplaceAllStringFunc(chance.ReplaceAllString(text, "chance"), func(lines string) string {
-		return strings.Join(slices.Sorted(strings.Lines(lines)), "")
-	})
+	text = bubbleLog.ReplaceAllStringFunc(chance.ReplaceAllString(text, "chance"),
+		func(lines string) string {
+			return strings.Join(slices.Sorted(strings.Lines(lines)), "")
+		})
 	text = logTime.ReplaceAllString(text, "2000-01-01T00:00:00.000Z")
 	return port.ReplaceAllString(duration.ReplaceAllString(text, "0s"), "127.0.0.1:50000")
 }
@@ -385,7 +397,9 @@ func proofPrints(t *testing.T, printed string) string {
 	for _, folder := range folders {
 		if folder.IsDir() {
 			packages++
-			require.Regexp(t, `(?m)^✓  example\.com/tcp-steps/internal/`+folder.Name()+` \(\d[\dms.]*\)$`, printed)
+			require.Regexp(t,
+				`(?m)^✓  example\.com/tcp-steps/internal/`+folder.Name()+` \(\d[\dms.]*\)$`,
+				printed)
 		}
 	}
 	require.Equal(t, packages, strings.Count(printed, "✓"), printed)

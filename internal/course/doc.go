@@ -20,6 +20,6 @@
 // from the workspace's top folder runs the chapters' commands again and writes
 // down what they print now; with -run Mistakes it makes docs/mistakes/ again.
 // -short leaves out the mistakes and the hints. Two proofs run on demand alone:
-// -load puts the solutions under load, and -assertions removes each assertion of
-// the exercises and looks for a mistake that gets through.
+// -load puts the solutions under load, and -assertions removes each assertion
+// of the exercises and looks for a mistake that gets through.
 package course

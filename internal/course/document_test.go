@@ -23,8 +23,10 @@ func TestDocument(t *testing.T) {
 	}
 	require.Len(t, listings, 2)
 	for i, document := range []struct{ solution, sum string }{
-		{"solutions/step1-server/main.go", "9dd990302ba64e3f058b5e2a4a9b943cafbee3d5eec8b23368857fe2096bff99"},
-		{"solutions/step2-client/main.go", "d56ba15d6fd8bc8fff42f81557e82f4e616382a911e94329c9e46f361d94691f"},
+		{"solutions/step1-server/main.go",
+			"9dd990302ba64e3f058b5e2a4a9b943cafbee3d5eec8b23368857fe2096bff99"},
+		{"solutions/step2-client/main.go",
+			"d56ba15d6fd8bc8fff42f81557e82f4e616382a911e94329c9e46f361d94691f"},
 	} {
 		// The sum is of the listing as the document printed it.
 		require.Equalf(t, document.sum, fmt.Sprintf("%x", sha256.Sum256([]byte(listings[i].text))),
@@ -50,7 +52,10 @@ func tokens(t *testing.T, source string) string {
 	t.Helper()
 	var s scanner.Scanner
 	file := token.NewFileSet().AddFile("", -1, len(source))
-	s.Init(file, []byte(source), func(pos token.Position, msg string) { t.Errorf("line %d: %s", pos.Line, msg) }, scanner.ScanComments)
+	s.Init(file, []byte(source), func(pos token.Position, msg string) {
+		t.Errorf("line %d: %s",
+			pos.Line, msg)
+	}, scanner.ScanComments)
 	var out strings.Builder
 	for {
 		_, kind, literal := s.Scan()

@@ -14,32 +14,42 @@ import (
 	"golang.org/x/tools/imports"
 )
 
-var endless = flag.Bool("endless", false, "put code without end into each function that a learner writes, in all ways")
+var endless = flag.Bool("endless", false,
+	"put code without end into each function that a learner writes, in all ways")
 
 // Ways to go on without end, as the first lines of a function.
 var endlessCode = map[string]string{
 	"loop":       "for {\n}",
 	"goroutines": "for {\n\tgo func() { select {} }()\n}",
-	"memory":     "var all [][]byte\nfor {\n\tall = append(all, bytes.Repeat([]byte(\"x\"), 1<<20))\n}",
-	"output":     "for {\n\tfmt.Println(\"again and again\")\n}",
+	"memory": "var all [][]byte\nfor {\n" +
+		"\tall = append(all, bytes.Repeat([]byte(\"x\"), 1<<20))\n}",
+	"output": "for {\n\tfmt.Println(\"again and again\")\n}",
 }
 
 // The functions that a learner writes, each with an exercise that calls it, and
 // the way that is tried without -endless.
 var learnersFunctions = []struct {
 	step, file, function, exercise, way string
-	calls                               string // code that calls the function's own value without end
+	// code that calls the function's own value without end
+	calls string
 }{
 	{"step1-server", "main.go", "process", "Test03", "goroutines", "for {\n\tgo conn.Read(nil)\n}"},
-	{"step1-server", "main.go", "main", "Test01", "memory", "for {\n\tnet.Dial(\"tcp\", \"127.0.0.1:1\")\n}"},
+	{"step1-server", "main.go", "main", "Test01", "memory",
+		"for {\n\tnet.Dial(\"tcp\", \"127.0.0.1:1\")\n}"},
 	{"step2-client", "main.go", "main", "Test01", "output", "for {\n\tos.Stdin.Read(nil)\n}"},
-	{"step3-concurrency", "server.go", "Server.Serve", "Test01", "memory", "for {\n\tgo ln.Accept()\n}"},
-	{"step3-concurrency", "server.go", "Server.Shutdown", "Test08", "loop", "for {\n\tctx.Err()\n}"},
-	{"step3-concurrency", "client.go", "Run", "Test13", "output", "for {\n\tconn.Write([]byte(\"x\"))\n}"},
+	{"step3-concurrency", "server.go", "Server.Serve", "Test01", "memory",
+		"for {\n\tgo ln.Accept()\n}"},
+	{"step3-concurrency", "server.go", "Server.Shutdown", "Test08", "loop",
+		"for {\n\tctx.Err()\n}"},
+	{"step3-concurrency", "client.go", "Run", "Test13", "output",
+		"for {\n\tconn.Write([]byte(\"x\"))\n}"},
 	{"step3-concurrency", "own/check.go", "Check", "Test19", "goroutines", "for {\n\tln.Dial()\n}"},
-	{"step4-framing", "frame/frame.go", "Reader.ReadFrame", "Test06", "loop", "for {\n\tr.r.Read(nil)\n}"},
-	{"step4-framing", "frame/frame.go", "Writer.WriteFrame", "Test03", "memory", "for {\n\tw.w.Write(payload)\n}"},
-	{"step4-framing", "frame/frame.go", "Writer.Flush", "Test04", "output", "for {\n\tw.w.Write(nil)\n}"},
+	{"step4-framing", "frame/frame.go", "Reader.ReadFrame", "Test06", "loop",
+		"for {\n\tr.r.Read(nil)\n}"},
+	{"step4-framing", "frame/frame.go", "Writer.WriteFrame", "Test03", "memory",
+		"for {\n\tw.w.Write(payload)\n}"},
+	{"step4-framing", "frame/frame.go", "Writer.Flush", "Test04", "output",
+		"for {\n\tw.w.Write(nil)\n}"},
 }
 
 // Nothing that a learner writes can hang the run or take the machine down: each
@@ -78,12 +88,14 @@ func tryEndless(t *testing.T, name, file, function, exercise, code string) {
 	was, ok := declarations(t, source)[function]
 	require.Truef(t, ok, "solutions/%s/%s has no %s", name, file, function)
 	text := source[was.begin:was.end]
-	source = source[:was.begin] + strings.Replace(text, "{\n", "{\n"+code+"\n", 1) + source[was.end:]
+	source = source[:was.begin] + strings.Replace(text, "{\n", "{\n"+code+"\n",
+		1) + source[was.end:]
 	fixed, err := imports.Process(place, []byte(source), nil)
 	require.NoErrorf(t, err, "%s", source)
 	write(t, place, string(fixed))
 
-	cmd := command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=^"+exercise, ".")
+	cmd := command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=^"+exercise,
+		".")
 	v := run(t, cmd, everything)
 
 	red := ""
@@ -93,18 +105,20 @@ func tryEndless(t *testing.T, name, file, function, exercise, code string) {
 		}
 	}
 	require.NotEmptyf(t, red, "%s of %s isn't red:\n%s", exercise, name, v.output)
-	require.Regexpf(t, endlessWords, words(red), "%s of %s doesn't say that it goes on without end", exercise, name)
+	require.Regexpf(t, endlessWords, words(red), "%s of %s doesn't say that it goes on without end",
+		exercise, name)
 	took := regexp.MustCompile(`--- FAIL: \w+ \((\d+\.\d+)s\)`).FindStringSubmatch(red)
 	require.NotNilf(t, took, "%s", red)
 	seconds, err := strconv.ParseFloat(took[1], 64)
 	require.NoError(t, err)
-	t.Logf("%v, %d MiB at most: %s", time.Duration(seconds*float64(time.Second)), peak(cmd)>>20, firstSentence(red))
+	t.Logf("%v, %d MiB at most: %s", time.Duration(seconds*float64(time.Second)), peak(cmd)>>20,
+		firstSentence(red))
 }
 
 // endlessWords matches what says that code goes on without end, or what's seen
 // of it from outside of a program.
-var endlessWords = regexp.MustCompile(`is stuck|without end|busy loop|MiB|never ends|no program listens|` +
-	`didn't connect|still running|hasn't returned|didn't return`)
+var endlessWords = regexp.MustCompile(`is stuck|without end|busy loop|MiB|never ends|` +
+	`no program listens|didn't connect|still running|hasn't returned|didn't return`)
 
 var spokenMessage = regexp.MustCompile(`(?s)_test\.go:\d+: [^\n]*\n\s+(.*?)(\n\s*\n|$)`)
 

@@ -30,7 +30,8 @@ func TestGrade(t *testing.T) {
 	}{
 		"the solution": {nil, 0, "step2-client: 7 of 7 exercises pass"},
 		"it ends the process": {func(t *testing.T, folder string) {
-			replace(t, filepath.Join(folder, main), "\t\tinputInfo := strings.Trim", "\t\tos.Exit(3)\n\t\tinputInfo := strings.Trim")
+			replace(t, filepath.Join(folder, main), "\t\tinputInfo := strings.Trim",
+				"\t\tos.Exit(3)\n\t\tinputInfo := strings.Trim")
 		}, 1, "step2-client: 2 of 7 exercises pass"},
 		"it doesn't compile": {func(t *testing.T, folder string) {
 			replace(t, filepath.Join(folder, main), "func main() {", "func main() {\n\tundefined()")
@@ -42,7 +43,8 @@ func TestGrade(t *testing.T) {
 			write(t, filepath.Join(folder, "address.txt"), "127.0.0.1:20000")
 			replace(t, filepath.Join(folder, main), `"127.0.0.1:20000"`, "address")
 			write(t, filepath.Join(folder, "address.go"),
-				"package main\n\nimport _ \"embed\"\n\n//go:embed address.txt\nvar address string\n")
+				"package main\n\nimport _ \"embed\"\n\n"+
+					"//go:embed address.txt\nvar address string\n")
 		}, 0, "step2-client: 7 of 7 exercises pass"},
 		"the step is missing": {func(t *testing.T, folder string) {
 			require.NoError(t, os.RemoveAll(folder))
@@ -62,7 +64,8 @@ func TestGrade(t *testing.T) {
 			require.Equalf(t, learner.status, cmd.ProcessState.ExitCode(), "%s", out)
 			require.Containsf(t, string(out), learner.says, "%s", out)
 			junit, err := os.ReadFile(filepath.Join(cmd.Dir, "junit-"+step+".xml"))
-			require.Equal(t, learner.status < 2, err == nil, "there's a JUnit file where there's a grade")
+			require.Equal(t, learner.status < 2, err == nil,
+				"there's a JUnit file where there's a grade")
 			require.NotContains(t, string(junit), "another learner")
 		})
 	}

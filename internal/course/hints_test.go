@@ -40,7 +40,8 @@ func TestHints(t *testing.T) {
 				}
 				v := test(t, dir, lesson.WithoutRace+"=1")
 				for _, done := range s.exercises[:n+1] {
-					require.Equalf(t, "pass", v.results[done.test].action, "with the third hints up to %s, %s isn't green:\n%s",
+					require.Equalf(t, "pass", v.results[done.test].action,
+						"with the third hints up to %s, %s isn't green:\n%s",
 						e.section, done.test, v.output)
 				}
 			}
@@ -80,7 +81,9 @@ func thirdHints(t *testing.T, s step) map[int][]hint {
 		before := 0
 		for _, block := range goBlock.FindAllStringSubmatchIndex(third[1], -1) {
 			file := namedFile.FindStringSubmatch(third[1][before:block[0]])
-			require.NotNilf(t, file, "%s, exercise %d: the third hint doesn't say into which file its code goes", chapter, number)
+			require.NotNilf(t, file,
+				"%s, exercise %d: the third hint doesn't say into which file its code goes",
+				chapter, number)
 			hints[number] = append(hints[number], hint{file[1], third[1][block[2]:block[3]]})
 			before = block[1]
 		}
@@ -128,7 +131,8 @@ type span struct{ begin, end int }
 func declarations(t *testing.T, source string) map[string]span {
 	t.Helper()
 	files := token.NewFileSet()
-	tree, err := parser.ParseFile(files, "", source, parser.ParseComments|parser.SkipObjectResolution)
+	tree, err := parser.ParseFile(files, "", source,
+		parser.ParseComments|parser.SkipObjectResolution)
 	require.NoErrorf(t, err, "%s", source)
 	all := map[string]span{}
 	for _, d := range tree.Decls {

@@ -75,10 +75,12 @@ func exercisesIn(t testing.TB, path string) []exercise {
 			continue
 		}
 		parts := exerciseName.FindStringSubmatch(test.Name.Name)
-		require.NotNilf(t, parts, "%s: the name of %s is not of the form Test03_EchoesEveryMessage", name, test.Name.Name)
+		require.NotNilf(t, parts, "%s: the name of %s is not of the form Test03_EchoesEveryMessage",
+			name, test.Name.Name)
 		number, err := strconv.Atoi(parts[1])
 		require.NoError(t, err)
-		exercises = append(exercises, exercise{test.Name.Name, number, filepath.ToSlash(name), sectionOf(t, test)})
+		exercises = append(exercises, exercise{test.Name.Name, number, filepath.ToSlash(name),
+			sectionOf(t, test)})
 	}
 	return exercises
 }
@@ -97,7 +99,8 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 		}
 		return true
 	})
-	require.NotEmptyf(t, section, "the first line of %s is not a call of lesson.Start", test.Name.Name)
+	require.NotEmptyf(t, section, "the first line of %s is not a call of lesson.Start",
+		test.Name.Name)
 	return section
 }
 
@@ -116,7 +119,8 @@ func layIn(t testing.TB, dir string, s step) string {
 		require.NoError(t, os.CopyFS(filepath.Join(dir, "internal", kit), from))
 	}
 	for _, file := range []string{"go.mod", "go.sum"} {
-		write(t, filepath.Join(dir, "internal", file), read(t, filepath.Join(root, "internal", file)))
+		write(t, filepath.Join(dir, "internal", file), read(t, filepath.Join(root, "internal",
+			file)))
 	}
 	return filepath.Join(dir, s.name)
 }
@@ -134,13 +138,15 @@ func overlay(t testing.TB, from, dir string) {
 	walk(t, from, func(path string) {
 		rel, err := filepath.Rel(from, path)
 		require.NoError(t, err)
-		write(t, filepath.Join(dir, rel), strings.ReplaceAll(read(t, path), "example.com/tcp-steps/solutions/", "example.com/tcp-steps/"))
+		write(t, filepath.Join(dir, rel), strings.ReplaceAll(read(t, path),
+			"example.com/tcp-steps/solutions/", "example.com/tcp-steps/"))
 	})
 }
 
 func walk(t testing.TB, folder string, visit func(path string)) {
 	t.Helper()
-	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry,
+		err error) error {
 		if err == nil && !entry.IsDir() {
 			visit(path)
 		}
@@ -194,7 +200,8 @@ const everything = lesson.RunAll + "=1"
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "./..."), env...)
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "./..."),
+		env...)
 }
 
 // compiled is done when what all steps need is compiled, also for the race
@@ -208,7 +215,8 @@ func compile(t testing.TB) {
 	dir := lay(t, s)
 	solve(t, s, dir)
 	for _, race := range []string{"-race=false", "-race"} {
-		command(dir, "test", race, "-vet=off", "-run=^$", "./...").Run() // fails where there's no race detector
+		// fails where there's no race detector
+		command(dir, "test", race, "-vet=off", "-run=^$", "./...").Run()
 	}
 }
 
@@ -216,14 +224,15 @@ func compile(t testing.TB) {
 // here. It needs a C compiler on most systems.
 var hasRaceDetector = sync.OnceValue(func() bool {
 	dir := filepath.Join(root, "internal", "program", "testdata", "hello")
-	return exec.Command("go", "build", "-race", "-o", os.DevNull, dir+string(filepath.Separator)).Run() == nil
+	return exec.Command("go", "build", "-race", "-o", os.DevNull,
+		dir+string(filepath.Separator)).Run() == nil
 })
 
 // needRaceDetector skips a proof that only the race detector can give.
 func needRaceDetector(t *testing.T) {
 	t.Helper()
 	if !hasRaceDetector() {
-		t.Skip("only the race detector can tell, which needs a C compiler, such as gcc or clang, and CGO_ENABLED=1")
+		t.Skip("only the race detector can tell. It needs a C compiler, such as gcc, and cgo")
 	}
 }
 
@@ -286,10 +295,14 @@ func checkRed(t testing.TB, e exercise, r result) {
 	if line, after, _ := strings.Cut(rest, "\n"); progressLine.MatchString(line) {
 		rest = after
 	}
-	require.Truef(t, found && strings.HasPrefix(rest, "--- FAIL"), "%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
-	require.Regexpf(t, `(?m)^    (    |\w+_test\.go:\d+: )\S.{4}`, message, "%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
-	require.NotContainsf(t, r.output, "Error Trace:", "%s: %s fails with testify's words instead of its own", e.file, e.test)
+	require.Truef(t, found && strings.HasPrefix(rest, "--- FAIL"),
+		"%s: %s does not end with %q:\n%s", e.file, e.test, e.section, r.output)
+	require.Regexpf(t, `(?m)^    (    |\w+_test\.go:\d+: )\S.{4}`, message,
+		"%s: %s does not say what happened:\n%s", e.file, e.test, r.output)
+	require.NotContainsf(t, r.output, "Error Trace:",
+		"%s: %s fails with testify's words instead of its own", e.file, e.test)
 	for line := range strings.Lines(message) {
-		require.LessOrEqualf(t, len([]rune(line)), 81, "%s: %s has a line that is too long: %s", e.file, e.test, line)
+		require.LessOrEqualf(t, len([]rune(line)), 81, "%s: %s has a line that is too long: %s",
+			e.file, e.test, line)
 	}
 }

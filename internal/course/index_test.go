@@ -55,7 +55,8 @@ func (x bankIndex) make(t *testing.T) map[string]string {
 	}
 	for _, entry := range x.entries {
 		for _, symptom := range entry.symptoms {
-			require.Truef(t, listed[symptom], "mistakes/%s.txt: the index has no symptom %q", entry.ID, symptom)
+			require.Truef(t, listed[symptom], "mistakes/%s.txt: the index has no symptom %q",
+				entry.ID, symptom)
 		}
 	}
 	return made
@@ -109,6 +110,7 @@ func (x bankIndex) with(symptom string) []symptomGroup {
 func (x bankIndex) byID(t *testing.T, id string) *bankEntry {
 	t.Helper()
 	i := slices.IndexFunc(x.entries, func(e *bankEntry) bool { return e.ID == id })
-	require.GreaterOrEqualf(t, i, 0, "pages/README.md.tmpl or words.md.tmpl names %s, which the bank doesn't have", id)
+	require.GreaterOrEqualf(t, i, 0,
+		"pages/README.md.tmpl or words.md.tmpl names %s, which the bank doesn't have", id)
 	return x.entries[i]
 }

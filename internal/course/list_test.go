@@ -42,7 +42,8 @@ func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 			if !isShort {
 				where = ""
 			}
-			return listBegins + execute(t, "chapter.md", nil, chapterList{entries, where}) + listEnds
+			return listBegins + execute(t, "chapter.md", nil, chapterList{entries,
+				where}) + listEnds
 		})
 		if len(long) < maxPage {
 			break

@@ -36,7 +36,8 @@ func TestLoad(t *testing.T) {
 			walk(t, checks, func(file string) {
 				write(t, filepath.Join(dir, filepath.Base(file)), read(t, file))
 			})
-			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad", ".").CombinedOutput()
+			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad",
+				".").CombinedOutput()
 			for line := range strings.Lines(string(out)) {
 				if strings.HasPrefix(line, "    ") {
 					t.Log(strings.TrimSpace(line))

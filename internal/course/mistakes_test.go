@@ -23,10 +23,10 @@ import (
 //
 //	-- step1-server/main.go --    lines of that file's solution
 //	-- instead --                 the lines that people write instead
-//	-- show --                    what its page shows as the right lines, where
+//	-- show --                  what its page shows as the right lines, where
 //	                              the solution's make no good ones; if it's
 //	                              empty, the page leaves this change out
-//	-- Test02_EchoesAMessage --   an exercise that must go red, and words of its
+//	-- Test02_EchoesAMessage -- an exercise that must go red, and words of its
 //	                              message, each line for itself
 //
 // The first three may come more than once. What a file imports follows by
@@ -114,7 +114,8 @@ func (m mistake) make(t *testing.T, dir string) {
 		place := filepath.Join(dir, filepath.FromSlash(c.file))
 		text := read(t, place)
 		right := strings.TrimRight(c.right, "\n") + "\n"
-		require.Equalf(t, 1, strings.Count(text, right), "mistakes/%s: these lines of solutions/%s/%s are no longer there, or more than once:\n%s",
+		require.Equalf(t, 1, strings.Count(text, right),
+			"mistakes/%s: these lines of solutions/%s/%s aren't there once:\n%s",
 			m.name, m.step, c.file, right)
 		fixed, err := imports.Process(place, []byte(strings.Replace(text, right, c.wrong, 1)), nil)
 		require.NoErrorf(t, err, "mistakes/%s does not compile", m.name)
@@ -178,9 +179,12 @@ func TestMistakes(t *testing.T) {
 			caught := m.caughtBy(s)
 			require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
 			files := m.testFiles(steps)
-			var come []string // the exercises of these files, up to the last one that the mistake names
+			// the exercises of these files, up to the last one that the mistake
+			// names
+			var come []string
 			for _, e := range s.exercises {
-				if slices.Contains(files, path.Base(e.file)) && e.number <= caught[len(caught)-1].number {
+				if slices.Contains(files,
+					path.Base(e.file)) && e.number <= caught[len(caught)-1].number {
 					come = append(come, e.test)
 				}
 			}
@@ -188,14 +192,16 @@ func TestMistakes(t *testing.T) {
 
 			var red []string
 			for name, result := range v.results {
-				require.NotEmptyf(t, result.action, "mistakes/%s: %s does not end:\n%s", m.name, name, v.output)
+				require.NotEmptyf(t, result.action, "mistakes/%s: %s does not end:\n%s", m.name,
+					name, v.output)
 				if result.action == "fail" {
 					red = append(red, name)
 				}
 			}
 			slices.Sort(red)
 			named := slices.Sorted(maps.Keys(m.red))
-			require.Equalf(t, named, red, "mistakes/%s names other exercises than those that are red:\n%s", m.name, v.output)
+			require.Equalf(t, named, red,
+				"mistakes/%s names other exercises than those that are red:\n%s", m.name, v.output)
 			for _, e := range s.exercises {
 				if m.red[e.test] == nil {
 					continue
@@ -203,7 +209,8 @@ func TestMistakes(t *testing.T) {
 				r := v.results[e.test]
 				checkRed(t, e, r)
 				for _, promised := range m.red[e.test] {
-					require.Containsf(t, words(r.output), words(promised), "mistakes/%s: the message of %s in %s has not these words:\n%s",
+					require.Containsf(t, words(r.output), words(promised),
+						"mistakes/%s: the message of %s in %s has not these words:\n%s",
 						m.name, e.test, e.file, r.output)
 				}
 			}
@@ -222,7 +229,8 @@ func TestMistakes_AreEnough(t *testing.T) {
 	}
 	for _, s := range steps(t) {
 		for _, e := range s.exercises {
-			require.GreaterOrEqualf(t, caught[s.name+" "+e.test], 3, "mistakes/ has too few that %s of %s catches", e.test, s.name)
+			require.GreaterOrEqualf(t, caught[s.name+" "+e.test], 3,
+				"mistakes/ has too few that %s of %s catches", e.test, s.name)
 		}
 	}
 }

@@ -113,7 +113,8 @@ func TestMistakesPages(t *testing.T) {
 			is, err := os.ReadFile(filepath.Join(root, name))
 			require.NoErrorf(t, err, "to write it: %s", remakePages)
 			if line := firstDifference(string(is), should); line > 0 {
-				t.Errorf("%s:%d isn't what the bank makes. To make the pages again: %s", name, line, remakePages)
+				t.Errorf("%s:%d isn't what the bank makes. To make the pages again: %s", name, line,
+					remakePages)
 			}
 			if len(should) >= maxPage {
 				t.Errorf("%s has %d bytes: cut it in two in bankPages", name, len(should))
@@ -186,7 +187,8 @@ func writeBankPages(t *testing.T, made map[string]string) {
 }
 
 // makeBankPages returns the text of each file that shows the bank, by its name.
-func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]string) map[string]string {
+func makeBankPages(t *testing.T, steps []step, bank []mistake,
+	said map[string]string) map[string]string {
 	t.Helper()
 	made, index := map[string]string{}, bankIndex{}
 	for i, s := range steps {
@@ -222,7 +224,8 @@ func makeBankPages(t *testing.T, steps []step, bank []mistake, said map[string]s
 
 // sectionsOf returns the sections of the exercises of steps[i], which is s, by
 // the exercises' numbers.
-func sectionsOf(t *testing.T, i int, s step, bank []mistake, said map[string]string) map[int]bankSection {
+func sectionsOf(t *testing.T, i int, s step, bank []mistake,
+	said map[string]string) map[int]bankSection {
 	t.Helper()
 	names := headings(t, s.exercises[0])
 	sections := map[int]bankSection{}
@@ -253,7 +256,8 @@ func linkOf(step int, e exercise, names map[string]string) linkTo {
 // execute returns what a template in pages/ makes of data.
 func execute(t *testing.T, name string, functions template.FuncMap, data any) string {
 	t.Helper()
-	parsed, err := template.New(name + ".tmpl").Funcs(functions).ParseFiles(filepath.Join("pages", name+".tmpl"))
+	parsed, err := template.New(name + ".tmpl").Funcs(functions).ParseFiles(filepath.Join("pages",
+		name+".tmpl"))
 	require.NoError(t, err)
 	var out bytes.Buffer
 	require.NoError(t, parsed.Execute(&out, data))

@@ -65,7 +65,8 @@ func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 		named := 0
 		for _, e := range s.exercises {
 			r := v.results[e.test]
-			if strings.Contains(words(r.output), "127.0.0.1:20000 is in use: is your server still running in another terminal?") {
+			if strings.Contains(words(r.output),
+				"127.0.0.1:20000 is in use: is your server still running in another terminal?") {
 				checkRed(t, e, r)
 				named++
 			}
@@ -88,7 +89,8 @@ func forgottenServer(t *testing.T) {
 func startsPrograms(t *testing.T, s step) bool {
 	t.Helper()
 	for _, e := range s.exercises {
-		if strings.Contains(read(t, filepath.Join(root, filepath.FromSlash(e.file))), "program.Test(") {
+		if strings.Contains(read(t, filepath.Join(root, filepath.FromSlash(e.file))),
+			"program.Test(") {
 			return true
 		}
 	}
@@ -124,12 +126,16 @@ func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 	} {
 		// A program imports its own step.
 		want := strings.ReplaceAll(read(t, filepath.Join(root, "solutions", before)),
-			"example.com/tcp-steps/solutions/step3-concurrency", "example.com/tcp-steps/step4-framing")
-		require.Equalf(t, want, read(t, filepath.Join(root, given)), "%s isn't solutions/%s", given, before)
+			"example.com/tcp-steps/solutions/step3-concurrency",
+			"example.com/tcp-steps/step4-framing")
+		require.Equalf(t, want, read(t, filepath.Join(root, given)), "%s isn't solutions/%s", given,
+			before)
 	}
-	_, process, _ := strings.Cut(read(t, filepath.Join(root, "solutions/step1-server/main.go")), "func process(")
+	_, process, _ := strings.Cut(read(t, filepath.Join(root, "solutions/step1-server/main.go")),
+		"func process(")
 	process, _, _ = strings.Cut(process, "\nfunc main()")
-	require.Contains(t, read(t, filepath.Join(root, "step4-framing/readbuffer.go")), "func process("+process,
+	require.Contains(t, read(t, filepath.Join(root, "step4-framing/readbuffer.go")),
+		"func process("+process,
 		"step4-framing/readbuffer.go does not have the document's process")
 }
 
@@ -138,11 +144,13 @@ func TestStarters_HaveACoach(t *testing.T) {
 	var first string
 	for _, s := range steps(t) {
 		chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
-		words := strings.NewReplacer(s.name, "STEP", chapter, "CHAPTER").Replace(read(t, filepath.Join(root, s.name, "AGENTS.md")))
+		words := strings.NewReplacer(s.name, "STEP", chapter, "CHAPTER").Replace(read(t,
+			filepath.Join(root, s.name, "AGENTS.md")))
 		if first == "" {
 			first = words
 		}
-		require.Equalf(t, first, words, "%s/AGENTS.md says something else than that of the first step", s.name)
+		require.Equalf(t, first, words,
+			"%s/AGENTS.md says something else than that of the first step", s.name)
 	}
 }
 
@@ -165,7 +173,8 @@ func TestRightWork(t *testing.T) {
 	for _, s := range steps(t) {
 		folders, err := os.ReadDir(filepath.Join("testdata", "right", s.name))
 		require.NoError(t, err)
-		require.GreaterOrEqualf(t, len(folders), 2, "internal/course/testdata/right/%s has too few ways to do it", s.name)
+		require.GreaterOrEqualf(t, len(folders), 2,
+			"internal/course/testdata/right/%s has too few ways to do it", s.name)
 		for _, folder := range folders {
 			t.Run(s.name+"/"+folder.Name(), func(t *testing.T) {
 				t.Parallel()
@@ -184,7 +193,8 @@ func TestRightWork(t *testing.T) {
 func (r result) isGreen() bool {
 	said := words(r.output)
 	return r.action == "pass" || r.action == "skip" &&
-		(!hasRaceDetector() && strings.Contains(said, "Only the race detector could tell the rest") ||
+		(!hasRaceDetector() && strings.Contains(said,
+			"Only the race detector could tell the rest") ||
 			runtime.GOOS == "windows" && strings.Contains(said, "can't send Ctrl-C"))
 }
 
@@ -193,11 +203,13 @@ func requireGreen(t *testing.T, s step, v verdict) {
 	exercises := map[string]bool{}
 	for _, e := range s.exercises {
 		exercises[e.test] = true
-		require.Truef(t, v.results[e.test].isGreen(), "%s: %s isn't green:\n%s", e.file, e.test, v.output)
+		require.Truef(t, v.results[e.test].isGreen(), "%s: %s isn't green:\n%s", e.file, e.test,
+			v.output)
 	}
 	for name, result := range v.results {
 		if !exercises[name] {
-			require.Truef(t, strings.HasPrefix(name, "Fuzz"), "%s is no exercise:\n%s", name, v.output)
+			require.Truef(t, strings.HasPrefix(name, "Fuzz"), "%s is no exercise:\n%s", name,
+				v.output)
 			require.Equalf(t, "pass", result.action, "%s is not green:\n%s", name, v.output)
 		}
 	}

@@ -36,15 +36,17 @@ func TestTap(t *testing.T) {
 				continue
 			}
 			t.Run(parts[1]+" "+parts[0], func(t *testing.T) {
-				// What goes over a real network has no fixed pieces, so that it may take
-				// a few tries until they're the ones that the page shows.
+				// What goes over a real network has no fixed pieces, so that it
+				// may take a few tries until they're the ones that the page
+				// shows.
 				program.TakeTurn(&lesson.Exercise{T: t})
 				for try := 1; ; try++ {
 					drawn := tapDraws(t, parts[0], parts[1], parts[2], parts[3])
 					if strings.Contains(pauseless(drawn), pauseless(b.text)) {
 						return
 					}
-					require.Lessf(t, try, 5, "%s:%d: the tap draws this now:\n%s", p.name, b.line, drawn)
+					require.Lessf(t, try, 5, "%s:%d: the tap draws this now:\n%s", p.name, b.line,
+						drawn)
 				}
 			})
 		}
@@ -81,11 +83,14 @@ func tapDraws(t *testing.T, flags, server, client, typed string) string {
 	if len(args) > 0 {
 		addr = args[strings.LastIndex(args, " ")+1:]
 	}
-	require.Eventually(t, func() bool { return program.Reaches(addr) }, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return program.Reaches(addr) }, time.Minute,
+		20*time.Millisecond)
 
 	// The page has time to type two lines, the test doesn't.
-	_, picture := run("internal/tap", strings.Fields(strings.ReplaceAll(flags, "-glue 2s", "-glue 300ms"))...)
-	require.Eventually(t, func() bool { return strings.Contains(picture.String(), "listens") }, time.Minute, 20*time.Millisecond)
+	_, picture := run("internal/tap", strings.Fields(strings.ReplaceAll(flags, "-glue 2s",
+		"-glue 300ms"))...)
+	require.Eventually(t, func() bool { return strings.Contains(picture.String(), "listens") },
+		time.Minute, 20*time.Millisecond)
 	name, args, _ = strings.Cut(client, " ")
 	keyboard, _ := run(name, strings.Fields(args)...)
 	for line := range strings.SplitSeq(typed, "; ") {

@@ -24,9 +24,11 @@ import (
 // mistake, and its tests as ordinary files. The tests of the package itself
 // call those of the mistake that the environment variable [chosen] names.
 type trial struct {
-	dir      string   // a step will be laid there, and solved
-	tests    []string // the test files that the mistakes need
-	port     int      // 20010, for example, stands for 20000 there: trials don't wait for their turns
+	dir   string   // a step will be laid there, and solved
+	tests []string // the test files that the mistakes need
+	// 20010, for example, stands for 20000 there: trials don't wait for their
+	// turns
+	port     int
 	mistakes []mistake
 	rewrite  func(dir string) // see try
 
@@ -59,7 +61,8 @@ func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) m
 			key = m.name
 		}
 		if all[key] == nil {
-			all[key] = &trial{dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all), rewrite: rewrite}
+			all[key] = &trial{dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all),
+				rewrite: rewrite}
 		}
 		all[key].mistakes = append(all[key].mistakes, m)
 		trials[m.name] = all[key]
@@ -93,12 +96,15 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	tr.turn.Lock()
 	defer tr.turn.Unlock()
 	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
-	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run=" + which}
+	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0",
+		"-test.timeout=5m", "-test.run=" + which}
 	// Without the race detector an exercise takes half the time, and says the
 	// same.
-	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name, lesson.WithoutRace+"=1")
-	out, _ := tests.CombinedOutput()                             // its exit status tells no more
-	toJSON := exec.Command(test2json())                          // which would make the tests ignore Ctrl-C if it ran them itself
+	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name,
+		lesson.WithoutRace+"=1")
+	out, _ := tests.CombinedOutput() // its exit status tells no more
+	// which would make the tests ignore Ctrl-C if it ran them itself
+	toJSON := exec.Command(test2json())
 	toJSON.Stdin = strings.NewReader(string(out) + "\x16FAIL\n") // the last line of go test
 	v := run(t, toJSON)
 	port := fmt.Sprint(":", tr.port)
@@ -117,7 +123,8 @@ func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string)
 	dir := tr.solved(t)
 	m.make(t, dir)
 	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run", which, "."), append(env, everything)...)
+	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run",
+		which, "."), append(env, everything)...)
 }
 
 // solved lays the trial's step, solves it and returns its folder.
@@ -177,13 +184,15 @@ func (tr *trial) make(t *testing.T) string {
 		makeImportable(t, place)
 	}
 	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(t, module, tests))
-	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":", tr.port+1))
+	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":",
+		tr.port+1))
 	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
 		walk(t, folder, func(file string) { write(t, file, ports.Replace(read(t, file))) })
 	}
 
 	file := filepath.Join(dir, "trial.test.exe")
-	out, err := command(dir, "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file, ".").CombinedOutput()
+	out, err := command(dir, "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file,
+		".").CombinedOutput()
 	require.NoErrorf(t, err, "%s", out)
 	return file
 }
@@ -240,11 +249,13 @@ func (tr *trial) testsOf(t *testing.T, module string, tests map[string]string) s
 			folder = "/tests"
 		}
 		for _, test := range testFunction.FindAllStringSubmatch(text, -1) {
-			data.Tests = append(data.Tests, struct{ Head, Name, Parameter string }{test[0], test[1], test[2]})
+			data.Tests = append(data.Tests, struct{ Head, Name, Parameter string }{test[0], test[1],
+				test[2]})
 		}
 	}
 	for _, m := range tr.mistakes {
-		data.Mistakes = append(data.Mistakes, struct{ Name, Folder string }{m.name, module + "/" + m.id() + folder})
+		data.Mistakes = append(data.Mistakes, struct{ Name, Folder string }{m.name, module + "/" +
+			m.id() + folder})
 	}
 	var out strings.Builder
 	require.NoError(t, trialTests.Execute(&out, data))

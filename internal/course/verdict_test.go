@@ -28,7 +28,8 @@ func BenchmarkVerdict(b *testing.B) {
 					begin := time.Now()
 					// -count=1, because the change makes no other binary, and
 					// go test remembers verdicts.
-					command(dir, append([]string{"test", "-count=1", "./..."}, args...)...).Run() // red or green
+					// red or green
+					command(dir, append([]string{"test", "-count=1", "./..."}, args...)...).Run()
 					return time.Since(begin)
 				}
 				run() // compiles the kit

@@ -12,7 +12,8 @@ import (
 // not with wire's own tests, whose dependencies would be the steps'
 // dependencies too.)
 func TestWire_IsAConnection(t *testing.T) {
-	for name, limit := range map[string]int{"no limit": wire.NoLimit, "a limit of 64 KiB": 64 << 10, "a limit of 16 bytes": 16} {
+	for name, limit := range map[string]int{"no limit": wire.NoLimit, "a limit of 64 KiB": 64 << 10,
+		"a limit of 16 bytes": 16} {
 		t.Run(name, func(t *testing.T) {
 			nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
 				client, server := wire.Pipe()

@@ -12,7 +12,8 @@ import (
 // crashReason matches what Go prints about a crash, up to the traces. What the
 // program printed just before may stand in front of it on the same line.
 var crashReason = regexp.MustCompile(
-	`(?m)^.*?(?:panic: (.*)|(fatal error: .*))(?:\n.*)*?\n\ngoroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?\[`)
+	`(?m)^.*?(?:panic: (.*)|(fatal error: .*))(?:\n.*)*?` +
+		`\n\ngoroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?\[`)
 
 // learnersLine matches the first line of code in one of the learner's folders
 // in the traces of Go's goroutines: "\t/some/where/main.go:31 +0x45".

@@ -7,7 +7,8 @@
 // scenarios, which wire.Test and program.Test run:
 //
 //	func Test03_EchoesEveryMessage(t *testing.T) {
-//		e := lesson.Start(t, "docs/1-server.md#3-echo-every-message", "main.go")
+//		e := lesson.Start(t, "docs/1-server.md#3-echo-every-message",
+//			"main.go")
 //		wire.Test(e, "a client that sends three messages", func(t *wire.T) {
 //			...
 //			require.Equalf(t, want, got, `

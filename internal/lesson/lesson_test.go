@@ -29,14 +29,16 @@ func TestLesson1(t *testing.T) {
 
 func TestLesson2(t *testing.T) {
 	exercise(t, "docs/0.md#2-fail-with-words", func(e *lesson.Exercise) {
-		require.Equalf(e, 1, 2, "what the program did is said in a sentence that is so long that it does not fit into "+
-			"%s, and it keeps its  blanks", "one line")
+		require.Equalf(e, 1, 2,
+			"what the program did is said in a sentence that is so long that it does not fit into "+
+				"%s, and it keeps its  blanks", "one line")
 	})
 }
 
 func TestLesson3(t *testing.T) {
 	exercise(t, "docs/0.md#3-go-on", func(e *lesson.Exercise) {
-		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n"+strings.Repeat("5", 100)+"err\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
+		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n"+strings.Repeat("5",
+			100)+"err\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
 		require.Equal(e, 1, 2)
 	})
 }
@@ -105,8 +107,9 @@ func TestSlow(t *testing.T) {
 		return
 	}
 	exercise(t, "docs/0.md#7-be-quick", func(e *lesson.Exercise) {
-		require.Empty(e, os.Getenv("TCP_STEPS_SECOND_RUN"), "it took too long, and this is said in a sentence that is longer than a line of this "+
-			"terminal has room for")
+		require.Empty(e, os.Getenv("TCP_STEPS_SECOND_RUN"),
+			"it took too long, and this is said in a sentence that is longer than a line of this "+
+				"terminal has room for")
 		os.Setenv("TCP_STEPS_SECOND_RUN", "1")
 		e.AgainUnderRace()
 	})
@@ -115,7 +118,8 @@ func TestSlow(t *testing.T) {
 func run(t *testing.T, env string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(args, "-test.v")...)
-	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", lesson.RunAll+"=", lesson.WithoutRace+"=", "LESSON=1")
+	cmd.Env = append(os.Environ(), "TCP_STEPS_SUPERVISED=", lesson.RunAll+"=",
+		lesson.WithoutRace+"=", "LESSON=1")
 	cmd.Env = append(cmd.Env, strings.Split(env, ",")...)
 	out, _ := cmd.CombinedOutput()
 	var lines []string // those of the exercises
@@ -148,7 +152,8 @@ func TestStart_SkipsWhatStandsOnARedExercise(t *testing.T) {
 
 func TestStart_RunsWhatWasChosen(t *testing.T) {
 	require.Contains(t, run(t, "", "-test.run=TestLesson"), "--- FAIL: TestLesson3")
-	require.Contains(t, run(t, lesson.RunAll+"=1", "-test.skip=Test([^L]|Last)"), "--- FAIL: TestLesson3")
+	require.Contains(t, run(t, lesson.RunAll+"=1", "-test.skip=Test([^L]|Last)"),
+		"--- FAIL: TestLesson3")
 }
 
 func TestStart_ForgetsWhatHasTurnedGreen(t *testing.T) {
@@ -183,14 +188,17 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
         edit:    internal/main.go
 --- FAIL: TestCrashing (0.00s)
 `, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
-	require.Contains(t, run(t, "LESSON=crashes,HOW=in a bubble", "-test.run=TestCrashing", "-test.paniconexit0"),
+	require.Contains(t, run(t, "LESSON=crashes,HOW=in a bubble", "-test.run=TestCrashing",
+		"-test.paniconexit0"),
 		"        The function that the test called crashed: out of order\n")
-	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing", "-test.paniconexit0"),
+	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing",
+		"-test.paniconexit0"),
 		"        The program called os.Exit.\n\n        os.Exit ends the whole program at once")
 }
 
 func TestRun_GoesOnBehindACrash(t *testing.T) {
-	out := run(t, "LESSON=crashes,"+lesson.RunAll+"=1", "-test.run=^Test(Lesson1|Crashing|Last)$", "-test.paniconexit0")
+	out := run(t, "LESSON=crashes,"+lesson.RunAll+"=1", "-test.run=^Test(Lesson1|Crashing|Last)$",
+		"-test.paniconexit0")
 	require.Contains(t, out, "--- FAIL: TestCrashing")
 	require.Equal(t, 1, strings.Count(out, "--- PASS: TestLesson1"), out)
 	require.Contains(t, out, "--- PASS: TestLast")
@@ -228,7 +236,8 @@ func TestAgainUnderRace(t *testing.T) {
         edit:    internal/main.go
 --- FAIL: TestRacing (0.00s)
 `, out)
-	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"), "--- PASS: TestRacing")
+	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"),
+		"--- PASS: TestRacing")
 	require.Equal(t, `    lesson_test.go: The exercise passed, but failed in a second run
         under the race detector, where everything takes longer.
 
@@ -243,9 +252,11 @@ func TestAgainUnderRace(t *testing.T) {
 
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
-	require.Contains(t, out, "lesson_test.go: Everything passes so far. Only the race detector\n        could tell the rest")
+	require.Contains(t, out,
+		"Everything passes so far. Only the race detector\n        could tell the rest")
 	require.Contains(t, out, "--- SKIP: TestRacing")
-	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler", "-test.run=TestRacing"), "the rest: #")
+	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler",
+		"-test.run=TestRacing"), "the rest: #")
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {
@@ -259,11 +270,13 @@ func TestCrash(t *testing.T) {
 		"example.com/tcp-steps/step1-server.process(...)\n\tC:/x/step1-server/main.go:31 +0x45\n"
 	require.Equal(t, " at main.go:31: EOF", lesson.Crash("before\npanic: EOF"+trace))
 	require.Equal(t, " at main.go:31: EOF", lesson.Crash("> panic: EOF"+trace), "behind a prompt")
-	require.Equal(t, " at main.go:31: fatal error: concurrent map writes", lesson.Crash("fatal error: concurrent map writes"+trace))
+	require.Equal(t, " at main.go:31: fatal error: concurrent map writes",
+		lesson.Crash("fatal error: concurrent map writes"+trace))
 	require.Equal(t, ": EOF", lesson.Crash("panic: EOF\n\ngoroutine 1 [running]:\nmain.main()\n"))
 	require.Empty(t, lesson.Crash("panic: is only a word here"))
 	require.Equal(t, "before\npanic: EOF\n", lesson.WithoutTraces("before\npanic: EOF"+trace))
-	require.Equal(t, "panic: is only a word here", lesson.WithoutTraces("panic: is only a word here"))
+	require.Equal(t, "panic: is only a word here",
+		lesson.WithoutTraces("panic: is only a word here"))
 }
 
 func TestShowOutput_LeavesOutTheMiddle(t *testing.T) {

@@ -97,8 +97,10 @@ func buildForRace(e *Exercise) (string, error) {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve(time.Until(deadline))))
 		defer cancel()
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o", file, ".")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it cleans up, where it can
+	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o",
+		file, ".")
+	// so that it cleans up, where it can
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	switch {

@@ -82,7 +82,8 @@ func (r *record) abort(message, more string) {
 	fmt.Fprint(indented{&out}, more)
 	if os.Getenv(supervised) == "" {
 		os.Remove(r.Output)
-		fmt.Fprintf(realStdout, "%s--- FAIL: %s (%.2fs)\n", out.String(), r.Test, time.Since(r.Began).Seconds())
+		fmt.Fprintf(realStdout, "%s--- FAIL: %s (%.2fs)\n", out.String(), r.Test,
+			time.Since(r.Began).Seconds())
 		os.Exit(1)
 	}
 	r.Aborts = out.String()

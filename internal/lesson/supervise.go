@@ -173,7 +173,8 @@ func (r state) reason(status int, crash string) string {
 			A panic in a goroutine ends the whole program, with every connection; no other
 			goroutine can catch it.`
 	}
-	return fmt.Sprintf(`The function that the test called ended the whole program, with exit status %d.
+	return fmt.Sprintf(`
+		The function that the test called ended the whole program, with exit status %d.
 
 		log.Fatal and os.Exit do that. In a server it's the end of every connection.`, status)
 }

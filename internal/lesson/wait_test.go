@@ -9,19 +9,34 @@ import (
 
 func TestReasonToWait(t *testing.T) {
 	stack := func(state, calls, file string) string {
-		return "goroutine 7 [" + state + ", synctest bubble 1]:\n" + calls + "\nexample.com/tcp-steps/step3-concurrency/server.(*Server).f(...)\n\t/x/step3-concurrency/server/" + file + " +0x45\n\n"
+		return "goroutine 7 [" + state + ", synctest bubble 1]:\n" + calls +
+			"\nexample.com/tcp-steps/step3-concurrency.(*Server).f(...)" +
+			"\n\t/x/step3-concurrency/" + file + " +0x45\n\n"
 	}
-	test := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server_test.go:5") // the test itself may wait as it likes
-	lock := stack("sync.Mutex.Lock", "sync.(*Mutex).Lock(...)\n\t/go/mutex.go:1 +0x1", "server.go:31")
-	writes := stack("sync.Cond.Wait (durable)", "example.com/tcp-steps/internal/wire.(*Conn).Write(0x1)\n\t/x/internal/wire/conn.go:1 +0x1", "server.go:40")
-	accepts := stack("IO wait", "net.(*TCPListener).Accept(0x1)\n\t/go/tcpsock.go:1 +0x1", "server.go:12")
+	// the test itself may wait as it likes
+	test := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server_test.go:5")
+	lock := stack("sync.Mutex.Lock", "sync.(*Mutex).Lock(...)\n\t/go/mutex.go:1 +0x1",
+		"server.go:31")
+	writes := stack("sync.Cond.Wait (durable)",
+		"example.com/tcp-steps/internal/wire.(*Conn).Write(0x1)\n\t/x/internal/wire/conn.go:1 +0x1",
+		"server.go:40")
+	accepts := stack("IO wait", "net.(*TCPListener).Accept(0x1)\n\t/go/tcpsock.go:1 +0x1",
+		"server.go:12")
 	polls := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server.go:50")
 
-	require.Equal(t, "it's in a busy loop, or waits for a lock, or for a channel made at package level", reasonToWait(test))
-	require.Equal(t, "it waits at server.go:31 for a lock that's never released", reasonToWait(test+lock))
-	require.Contains(t, reasonToWait(lock+writes), "it waits for a lock at server.go:31 while another goroutine, which may hold the lock, waits in Write at server.go:40")
-	require.Equal(t, "it waits at server.go:12 for a real connection or listener, not for the one it was given", reasonToWait(test+accepts))
-	require.Equal(t, "it polls at server.go:50, with a Sleep in between, for something to change", reasonToWait(test+polls))
+	require.Equal(t,
+		"it's in a busy loop, or waits for a lock, or for a channel made at package level",
+		reasonToWait(test))
+	require.Equal(t, "it waits at server.go:31 for a lock that's never released",
+		reasonToWait(test+lock))
+	require.Contains(t, reasonToWait(lock+writes),
+		"it waits for a lock at server.go:31 while another goroutine, which may hold the lock, "+
+			"waits in Write at server.go:40")
+	require.Equal(t,
+		"it waits at server.go:12 for a real connection or listener, not for the one it was given",
+		reasonToWait(test+accepts))
+	require.Equal(t, "it polls at server.go:50, with a Sleep in between, for something to change",
+		reasonToWait(test+polls))
 }
 
 func TestPanicking(t *testing.T) {

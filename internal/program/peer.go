@@ -106,7 +106,8 @@ func (s *Server) Accept(p *Program) *Peer {
 			return p.add(conn, wire.Server)
 		}
 		if over {
-			s.t.Fatalf("A server listened on %s%s, but the client didn't connect. The client: %s.%s",
+			s.t.Fatalf(`
+				A server listened on %s%s, but the client didn't connect. The client: %s.%s`,
 				s.Addr(), s.flag(), p, p.why())
 		}
 	}
@@ -337,7 +338,8 @@ func (p *Program) draw(state string) {
 		if n == len(last)-1 {
 			states[peer.side.Other()] = []string{state}
 		}
-		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client], states[wire.Server]))
+		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client],
+			states[wire.Server]))
 	}
 }
 

@@ -119,7 +119,8 @@ func (t *T) start(file string, args []string) *Program {
 	}
 	close(p.typed) // nothing was
 	// Under -race a program would wait for a second before it exits.
-	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	p.cmd.Env = append(os.Environ(), asProgram+"=1",
+		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
 	stdin, err := p.cmd.StdinPipe()
@@ -235,9 +236,9 @@ func (p *Program) Says() bool {
 	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
 }
 
-// SaysOther waits until the program has printed a line, to standard output or to
-// standard error, that known doesn't contain, and reports whether it has. Blanks
-// around a line and digits, which may be of a clock, don't count.
+// SaysOther waits until the program has printed a line, to standard output or
+// to standard error, that known doesn't contain, and reports whether it has.
+// Blanks around a line and digits, which may be of a clock, don't count.
 func (p *Program) SaysOther(known string) bool {
 	known = withoutDigits(known)
 	return p.wait(func() bool {
@@ -263,7 +264,8 @@ func withoutDigits(text string) string {
 // contains the text, and reports whether one of them does.
 func (p *Program) Prints(text string) bool {
 	return p.wait(func() bool {
-		return strings.Contains(p.stdout.String(), text) || strings.Contains(p.stderr.String(), text)
+		return strings.Contains(p.stdout.String(), text) || strings.Contains(p.stderr.String(),
+			text)
 	})
 }
 
@@ -349,7 +351,8 @@ func (p *Program) wait(holds func() bool) bool {
 // Crashed reports whether the program has ended by a panic, or by another error
 // that Go does not let a program survive.
 func (p *Program) Crashed() bool {
-	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 && lesson.Crash(p.stderr.String()) != ""
+	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 &&
+		lesson.Crash(p.stderr.String()) != ""
 }
 
 // String says in a few words what has become of the program, as part of a

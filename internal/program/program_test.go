@@ -270,13 +270,23 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		return
 	}
 	for name, want := range map[string][]string{
-		"no program listens": {"A client couldn't connect to 127.0.0.1:20000: no program listens there. The server is still running."},
-		"it crashed":         {"The server: it crashed: I cannot go on.", "the program printed:"},
-		"no client dials":    {"but the client didn't connect. The client: it exited with status 0.", "to standard error"},
-		"in use":             {"127.0.0.1:20000 is in use: is your server still running in another terminal?"},
-		"does not compile":   {"testdata/broken doesn't compile", "undefined: missing"},
-		"memory":             {"MiB of memory, far more than it needs, so the test ended it."},
-		"a picture":          {"There was an answer.\n", `│  ◄───────────────────────────────── "hello"  │`, "│  still running\n", "listening\n"},
+		"no program listens": {
+			"A client couldn't connect to 127.0.0.1:20000: no program listens there.",
+			"The server is still running.",
+		},
+		"it crashed": {"The server: it crashed: I cannot go on.", "the program printed:"},
+		"no client dials": {
+			"but the client didn't connect. The client: it exited with status 0.",
+			"to standard error",
+		},
+		"in use": {
+			"127.0.0.1:20000 is in use: is your server still running in another terminal?",
+		},
+		"does not compile": {"testdata/broken doesn't compile", "undefined: missing"},
+		"memory":           {"MiB of memory, far more than it needs, so the test ended it."},
+		"a picture": {"There was an answer.\n",
+			`│  ◄───────────────────────────────── "hello"  │`, "│  still running\n",
+			"listening\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
@@ -296,9 +306,12 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 				t.Skip("only Linux says how much memory another program has")
 			}
 			require.Error(t, err, "the exhibit passes")
-			for _, want := range append(want, "program_test.go:", "--- FAIL", "read on: docs/0-exhibit.md#1-fail\n", "edit:    internal/main.go\n", "An exhibit:\n") {
+			for _, want := range append(want, "program_test.go:", "--- FAIL",
+				"read on: docs/0-exhibit.md#1-fail\n", "edit:    internal/main.go\n",
+				"An exhibit:\n") {
 				unwrapped := strings.ReplaceAll(string(out), "\n        ", " ")
-				require.Truef(t, strings.Contains(string(out), want) || strings.Contains(unwrapped, want), "%q is not in\n%s", want, out)
+				require.Truef(t, strings.Contains(string(out), want) || strings.Contains(unwrapped,
+					want), "%q is not in\n%s", want, out)
 			}
 		})
 	}

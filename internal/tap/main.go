@@ -21,9 +21,11 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:20000", "the `address` for the clients")
 	dial := flag.String("dial", "127.0.0.1:20001", "the `address` of the server")
 	flag.IntVar(&tap.Cut, "cut", 0, "forward at most `n` bytes at a time")
-	flag.DurationVar(&tap.Glue, "glue", 0, "forward as one piece what arrives within this `time`, such as 50ms")
+	flag.DurationVar(&tap.Glue, "glue", 0,
+		"forward as one piece what arrives within this `time`, such as 50ms")
 	flag.DurationVar(&tap.Delay, "delay", 0, "forward everything this `time` later")
-	flag.Int64Var(&tap.ResetAfter, "reset-after", 0, "forward `n` bytes in all, then reset both connections")
+	flag.Int64Var(&tap.ResetAfter, "reset-after", 0,
+		"forward `n` bytes in all, then reset both connections")
 	flag.Parse()
 	if flag.NArg() > 0 || tap.Cut < 0 || tap.Glue < 0 || tap.Delay < 0 || tap.ResetAfter < 0 {
 		fmt.Fprintln(os.Stderr, "tap: takes flags alone, and no negative values")

@@ -256,7 +256,8 @@ func TestTap_ResetAfter(t *testing.T) {
 	receive(t, server, "hello")
 	send(t, server, "hello")
 
-	// A reset, which isn't io.EOF, at both ends. What came before it may be lost.
+	// A reset, which isn't io.EOF, at both ends. What came before it may be
+	// lost.
 	got, err := io.ReadAll(client)
 	require.Error(t, err)
 	require.True(t, strings.HasPrefix("hel", string(got)))
@@ -289,7 +290,8 @@ func TestTap_PassesOnAReset(t *testing.T) {
 
 func TestTap_EndsAtOnce(t *testing.T) {
 	for name, tap := range map[string]*Tap{
-		"idle": {}, "glueing": {Glue: time.Hour}, "delaying": {Delay: time.Hour}, "cutting": {Cut: 1},
+		"idle": {}, "glueing": {Glue: time.Hour}, "delaying": {Delay: time.Hour},
+		"cutting": {Cut: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := start(t, tap)

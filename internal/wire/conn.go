@@ -76,8 +76,10 @@ var (
 func newPipe(clientName, serverName net.Addr, guard *guard) (client, server *Conn) {
 	l := &link{picture: new(Picture)}
 	l.changed.L = &l.mu
-	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit}, guard: guard, calls: guard.counter()}
-	server = &Conn{link: l, side: Server, name: serverName, in: &stream{limit: NoLimit}, guard: guard, calls: guard.counter()}
+	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit},
+		guard: guard, calls: guard.counter()}
+	server = &Conn{link: l, side: Server, name: serverName, in: &stream{limit: NoLimit},
+		guard: guard, calls: guard.counter()}
 	client.peer, server.peer = server, client
 	return client, server
 }

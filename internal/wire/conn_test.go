@@ -111,7 +111,8 @@ func TestConn_Reset(t *testing.T) {
 	var op *net.OpError
 	require.True(t, errors.As(err, &op))
 	require.Equal(t, "read", op.Op)
-	require.Equal(t, "read tcp 127.0.0.1:20000->127.0.0.1:50000: read: "+syscall.ECONNRESET.Error(), err.Error())
+	require.Equal(t, "read tcp 127.0.0.1:20000->127.0.0.1:50000: read: "+syscall.ECONNRESET.Error(),
+		err.Error())
 }
 
 func TestConn_ResetIsToldToWhoeverCallsFirst(t *testing.T) {
@@ -136,7 +137,8 @@ func TestConn_Deadlines(t *testing.T) {
 
 		client.Write([]byte("x"))
 		_, err = read(server, 1)
-		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "a deadline stays, even when there is something to read")
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded,
+			"a deadline stays, even when there is something to read")
 		server.SetReadDeadline(time.Time{})
 		got, err := read(server, 1)
 		require.NoError(t, err)

@@ -134,8 +134,8 @@ func (g *guard) crowd(waiting int, call string) {
 		return
 	}
 	g.report(fmt.Sprintf("%d goroutines waited in %s at once, on the same connection or listener."+
-		"\n\nA loop starts goroutines without end: each \"go\" returns at once, so nothing in the loop "+
-		"waits. Call %s in the loop itself, and start a goroutine for what follows.",
+		"\n\nA loop starts goroutines without end: each \"go\" returns at once, so nothing in "+
+		"the loop waits. Call %s in the loop itself, and start a goroutine for what follows.",
 		waiting, call, call))
 	runtime.Goexit()
 }

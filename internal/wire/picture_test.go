@@ -241,7 +241,8 @@ func TestPicture_Next(t *testing.T) {
 	for range 9 {
 		p.Sent(wire.Client, []byte("abc"))
 	}
-	require.Equal(t, strings.Repeat("      │  \"abc\" ───────────────────────────────────►  │\n", 2), p.Next(false))
+	require.Equal(t, strings.Repeat("      │  \"abc\" ───────────────────────────────────►  │\n",
+		2), p.Next(false))
 	require.Equal(t, "      │  7 more, 21 bytes ────────────────────────►  │\n", p.Next(true))
 
 	// What was shown doesn't grow any more.

@@ -30,8 +30,8 @@ type T struct {
 	finished bool   // finish has begun, so that f didn't block the bubble
 }
 
-// run runs f in a goroutine of its own: code under test that f calls itself, not
-// by [T.Go], may panic or be ended by the guard, too.
+// run runs f in a goroutine of its own: code under test that f calls itself,
+// not by [T.Go], may panic or be ended by the guard, too.
 func (t *T) run(f func(t *T)) {
 	ended := make(chan struct{})
 	t.Go(func() {
@@ -126,8 +126,8 @@ func watch(done <-chan struct{}, g *guard, output *lesson.Output) (trouble strin
 		case troubled > maxTrouble:
 			return found
 		case quiet > maxQuiet:
-			return "The program is stuck: it called no Read, Write or Accept for over a second.\n\n" +
-				"Right now " + lesson.ReasonToWait() + "."
+			return "The program is stuck: it called no Read, Write or Accept for over " +
+				"a second.\n\nRight now " + lesson.ReasonToWait() + "."
 		}
 	}
 }

@@ -39,14 +39,17 @@ var exhibits = map[string]struct {
 			client.Send("hello")
 			client.Receive()
 		},
-		[]string{"scenario_test.go:", "An exhibit:\n        The program panicked: that was unexpected", `│  "hello" ───`, "5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
+		[]string{"scenario_test.go:",
+			"An exhibit:\n        The program panicked: that was unexpected", `│  "hello" ───`,
+			"5 bytes unread", "read on: docs/0-exhibit.md#1-fail\n"},
 	},
 	"a panic in a call that the scenario makes itself": {
 		func(t *wire.T) {
 			_, conn := t.Client()
 			panicsAtOnce(conn)
 		},
-		[]string{"The program panicked: that was unexpected", "read on: docs/0-exhibit.md#1-fail\n"},
+		[]string{"The program panicked: that was unexpected",
+			"read on: docs/0-exhibit.md#1-fail\n"},
 	},
 	"a loop in a call that the scenario makes itself": {
 		func(t *wire.T) {
@@ -72,7 +75,8 @@ var exhibits = map[string]struct {
 			client.Close()
 			client.Ended()
 		},
-		[]string{"Read was called 1000 times in a row, and each call returned io.EOF at once", "has closed the connection", "│  closes ───"},
+		[]string{"Read was called 1000 times in a row, and each call returned io.EOF at once",
+			"has closed the connection", "│  closes ───"},
 	},
 	"a loop around Read with no room": {
 		func(t *wire.T) {
@@ -198,7 +202,8 @@ var exhibits = map[string]struct {
 			keyboard.End()
 			t.Wait()
 		},
-		[]string{"Read on the input was called 1000 times in a row", "the input has ended", `│  (typed: "hello\n")`, "│  (the input ends)"},
+		[]string{"Read on the input was called 1000 times in a row", "the input has ended",
+			`│  (typed: "hello\n")`, "│  (the input ends)"},
 	},
 	"a lock that's never released": {
 		func(t *wire.T) {
@@ -233,7 +238,8 @@ var exhibits = map[string]struct {
 	"a call of os.Exit": {
 		func(t *wire.T) {
 			client, _ := t.Client()
-			t.Go(func() { panic("unexpected call to os.Exit(0) during test") }) // which is what it does
+			// which is what it does
+			t.Go(func() { panic("unexpected call to os.Exit(0) during test") })
 			client.Receive()
 		},
 		[]string{"The program called os.Exit"},
@@ -262,9 +268,13 @@ var exhibits = map[string]struct {
 			require.Equal(t, "HELLO", client.Receive(), "the answer is not in capitals")
 		},
 		[]string{
-			"scenario_test.go:", "An exhibit:\n        the answer is not in capitals\n    \n        client",
+			"scenario_test.go:",
+			"An exhibit:\n        the answer is not in capitals\n    \n        client",
 			`│  ◄───────────────────────────────── "hello"  │`,
-			"waits for more\n    \n        the program printed:\n          what the program prints\n    \n        read on: docs/0-exhibit.md#1-fail\n        edit:    internal/main.go\n",
+			"waits for more\n    \n" +
+				"        the program printed:\n          what the program prints\n    \n" +
+				"        read on: docs/0-exhibit.md#1-fail\n" +
+				"        edit:    internal/main.go\n",
 		},
 	},
 }
@@ -273,7 +283,8 @@ func panicsAtOnce(net.Conn) { panic("that was unexpected") }
 
 func TestTest_FailsInPlainWords(t *testing.T) {
 	if name := os.Getenv("EXHIBIT"); name != "" {
-		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go"), "an exhibit", exhibits[name].run)
+		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go"), "an exhibit",
+			exhibits[name].run)
 		return
 	}
 	for name, exhibit := range exhibits {
@@ -284,7 +295,8 @@ func TestTest_FailsInPlainWords(t *testing.T) {
 			require.Error(t, err, "the exhibit passes")
 			require.NotContains(t, string(out), "[running]")
 			for _, want := range exhibit.want {
-				require.Truef(t, strings.Contains(string(out), want) || strings.Contains(unwrapped(string(out)), want),
+				require.Truef(t, strings.Contains(string(out), want) ||
+					strings.Contains(unwrapped(string(out)), want),
 					"%q isn't in\n%s", want, out)
 			}
 			require.Contains(t, string(out), "--- FAIL: TestTest_FailsInPlainWords")
@@ -569,12 +581,14 @@ func TestTest_HidesNoRace(t *testing.T) {
 		t.Skipf("the race detector is not to be had here: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "race.test.exe")
-	if out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file,
+		".").CombinedOutput(); err != nil {
 		t.Skipf("the race detector is not to be had here: %s", out)
 	}
 	for _, processors := range []string{"1", "2"} {
 		cmd := exec.Command(file, "-test.run=^TestTest_HidesNoRace$")
-		cmd.Env = append(os.Environ(), "EXHIBIT=a race", "GOMAXPROCS="+processors, "GORACE=atexit_sleep_ms=0")
+		cmd.Env = append(os.Environ(), "EXHIBIT=a race", "GOMAXPROCS="+processors,
+			"GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
 		require.Errorf(t, err, "GOMAXPROCS=%s: the race is hidden", processors)
 		require.Contains(t, string(out), "WARNING: DATA RACE")

@@ -42,7 +42,8 @@ func (t *T) Go(f func()) *Task {
 
 // advice returns what to add to a panic whose reason is a common mistake.
 func advice(value any) string {
-	if strings.Contains(fmt.Sprint(value), "interface conversion: net.Conn is *wire.Conn, not *net.TCPConn") {
+	if strings.Contains(fmt.Sprint(value),
+		"interface conversion: net.Conn is *wire.Conn, not *net.TCPConn") {
 		return " A net.Conn need not be a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
 	}
 	return ""

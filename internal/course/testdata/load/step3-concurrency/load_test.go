@@ -38,7 +38,8 @@ func startProcess(t *testing.T, descriptors int) (pid int, addr string) {
 	require.NoError(t, err)
 	addr = ln.Addr().String()
 	ln.Close()
-	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -quiet -addr %s`, descriptors, addr), serverFile(t))
+	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" -quiet -addr %s`,
+		descriptors, addr), serverFile(t))
 	cmd.Env = append(os.Environ(), "TCP_STEPS_PROGRAM=1")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
@@ -102,7 +103,8 @@ func TestLoad_HoldsTenThousandIdleClients(t *testing.T) {
 	for range many {
 		requireServed(t, dial(t, addr))
 	}
-	t.Logf("%d idle clients held, each had one answer: %.1f KiB each", many, float64(resident(t, pid)-before)/many)
+	t.Logf("%d idle clients held, each had one answer: %.1f KiB each", many, float64(resident(t,
+		pid)-before)/many)
 	used := cpu(t, pid)
 	time.Sleep(2 * time.Second)
 	t.Logf("in two seconds of silence the server used %v of processor time", cpu(t, pid)-used)
@@ -144,7 +146,8 @@ func TestLoad_RunsOutOfDescriptors(t *testing.T) {
 		client.Close()
 	}
 	requireServed(t, dial(t, addr))
-	t.Logf("64 descriptors, 100 clients: in three seconds the server used %v of processor time, and served again when they had left", used)
+	t.Logf("64 descriptors, 100 clients: in three seconds the server used %v of processor "+
+		"time, and served again when they had left", used)
 }
 
 func TestLoad_StopsInTheMidstOfIt(t *testing.T) {
@@ -187,6 +190,7 @@ func TestLoad_StopsInTheMidstOfIt(t *testing.T) {
 	took := time.Since(begin)
 	group.Wait()
 	require.Zero(t, cut.Load(), "an answer was begun, and cut")
-	t.Logf("%d busy clients, %d answers in a second, then Shutdown, which took %v: no answer was cut; %d messages that were on their way got none",
+	t.Logf("%d busy clients, %d answers in a second, then Shutdown, which took %v: "+
+		"no answer was cut; %d messages in flight got none",
 		many, answered.Load(), took.Round(time.Millisecond), unanswered.Load())
 }

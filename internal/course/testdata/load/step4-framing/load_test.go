@@ -93,7 +93,8 @@ func TestLoad_HoldsTenThousandIdleClients(t *testing.T) {
 			requireServed(t, conn, size)
 			clients = append(clients, conn)
 		}
-		t.Logf("%d idle clients held, each had one answer of %d bytes: %.1f KiB each", many, size, float64(resident(t, pid)-before)/many)
+		t.Logf("%d idle clients held, each had one answer of %d bytes: %.1f KiB each", many, size,
+			float64(resident(t, pid)-before)/many)
 		for _, conn := range clients {
 			conn.Close()
 		}
@@ -120,7 +121,9 @@ func TestLoad_LetsGoOfHalfHeaders(t *testing.T) {
 		conn.Close()
 	}
 	require.Eventually(t, func() bool { return s.Clients() == 0 }, 5*time.Second, time.Millisecond)
-	t.Logf("%d clients sent half a header and waited; IdleTimeout is 5 s, and all had been let go %v after the last one came", many, time.Since(begin).Round(100*time.Millisecond))
+	t.Logf("%d clients sent half a header and waited; IdleTimeout is 5 s, and all were "+
+		"disconnected %v after the last one came", many,
+		time.Since(begin).Round(100*time.Millisecond))
 }
 
 func TestLoad_SurvivesRandomBytes(t *testing.T) {
@@ -136,14 +139,16 @@ func TestLoad_SurvivesRandomBytes(t *testing.T) {
 			for i := range bytes {
 				bytes[i] = byte(random.Uint32())
 			}
-			bytes[0], bytes[1] = 0, byte(random.Uint32()%16) // a length below the limit, so that the server reads on
+			// a length below the limit, so that the server reads on
+			bytes[0], bytes[1] = 0, byte(random.Uint32()%16)
 			conn.SetDeadline(time.Now().Add(30 * time.Second))
 			go io.Copy(io.Discard, conn)
 			conn.Write(bytes)
 		})
 	}
 	group.Wait()
-	t.Logf("%d clients sent a million random bytes each: the server grew from %d to %d MiB", many, before>>10, resident(t, pid)>>10)
+	t.Logf("%d clients sent a million random bytes each: the server grew from %d to %d MiB", many,
+		before>>10, resident(t, pid)>>10)
 	requireServed(t, dial(t, addr), 128)
 }
 
@@ -156,7 +161,8 @@ func TestLoad_TakesNoMemoryForAnnouncements(t *testing.T) {
 		conn.Write(append(binary.BigEndian.AppendUint32(nil, 1<<20), 'x'))
 	}
 	time.Sleep(time.Second)
-	t.Logf("%d headers announced 1 MiB each, and a byte came: the server grew from %d to %d MiB", many, before>>10, resident(t, pid)>>10)
+	t.Logf("%d headers announced 1 MiB each, and a byte came: the server grew from %d to %d MiB",
+		many, before>>10, resident(t, pid)>>10)
 	require.Less(t, resident(t, pid)-before, 16<<10)
 	requireServed(t, dial(t, addr), 128)
 }

@@ -1,5 +1,5 @@
-// A server that gives each client five minutes for its next message, and takes a
-// moment to answer.
+// A server that gives each client five minutes for its next message, and takes
+// a moment to answer.
 package main
 
 import (

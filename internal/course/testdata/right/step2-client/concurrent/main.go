@@ -1,5 +1,5 @@
-// A client that shows what arrives when it arrives, and notices at once when the
-// server goes.
+// A client that shows what arrives when it arrives, and notices at once when
+// the server goes.
 package main
 
 import (

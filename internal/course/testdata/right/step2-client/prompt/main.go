@@ -1,4 +1,5 @@
-// A client with a prompt, which returns errors instead of printing them on the spot.
+// A client with a prompt, which returns errors instead of printing them on the
+// spot.
 package main
 
 import (

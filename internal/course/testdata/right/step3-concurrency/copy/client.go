@@ -15,8 +15,8 @@ var (
 	errServerLeft = errors.New("the server has left")
 )
 
-// run lets two goroutines work, one for each direction. Whichever has a reason to end first gives it as the
-// cause for both.
+// run lets two goroutines work, one for each direction. Whichever has a reason
+// to end first gives it as the cause for both.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	defer conn.Close()
 	ctx, end := context.WithCancelCause(context.Background())

@@ -62,7 +62,8 @@ func (s *Server) serveOne(conn net.Conn) {
 	}
 }
 
-// drain reads what the client still sends, for a moment, and its reader with it, so that to close is no reset.
+// drain reads what the client still sends, for a moment, and its reader with
+// it, so that to close is no reset.
 func drain(conn net.Conn, reader *sync.WaitGroup) {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {

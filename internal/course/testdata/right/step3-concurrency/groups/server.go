@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// A Server has two goroutines for each client: one reads, and one waits for a message, for the end of its
-// patience, or for the end of the server, whichever is first.
+// A Server has two goroutines for each client: one reads, and one waits for a
+// message, for the end of its patience, or for the end of the server, whichever
+// is first.
 type Server struct {
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
@@ -46,7 +47,8 @@ func (s *Server) Clients() int {
 	return s.clients
 }
 
-// join takes one more client, unless the server is ending. It calls work, and leave when the client counts no more.
+// join takes one more client, unless the server is ending. It calls work, and
+// leave when the client counts no more.
 func (s *Server) join(work, leave func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// A piece is what a goroutine that reads has got, and the error that came with it.
+// A piece is what a goroutine that reads has got, and the error that came with
+// it.
 type piece struct {
 	text string
 	err  error
 }
 
-// run has two goroutines that only read, one from each side. What to do with it is decided here, in one place.
+// run has two goroutines that only read, one from each side. What to do with it
+// is decided here, in one place.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	over := make(chan struct{})
 	defer close(over)
@@ -75,7 +77,8 @@ func closeWrite(conn net.Conn) {
 	conn.Close() // there is no half to close
 }
 
-// reads calls read again and again, until it fails or over is closed, and passes on what it returns.
+// reads calls read again and again, until it fails or over is closed, and
+// passes on what it returns.
 func reads(over <-chan struct{}, read func() (string, error)) <-chan piece {
 	pieces := make(chan piece)
 	go func() {

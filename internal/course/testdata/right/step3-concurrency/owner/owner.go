@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// The owner is a goroutine to which all that changes belongs: the listener and the clients. The others
-// ask it to do something, one after the other, and so there is nothing to lock. It ends when Shutdown has
-// begun and the last client has left; after that nobody asks any more.
+// The owner is a goroutine to which all that changes belongs: the listener and
+// the clients. The others ask it to do something, one after the other, and so
+// there is nothing to lock. It ends when Shutdown has begun and the last client
+// has left; after that nobody asks any more.
 type owner struct {
 	ask      chan func(*state)
 	stopping chan struct{} // closed when Shutdown begins
@@ -22,7 +23,8 @@ type state struct {
 }
 
 func newOwner() *owner {
-	o := &owner{ask: make(chan func(*state)), stopping: make(chan struct{}), done: make(chan struct{})}
+	o := &owner{ask: make(chan func(*state)), stopping: make(chan struct{}),
+		done: make(chan struct{})}
 	go o.run()
 	return o
 }
@@ -35,7 +37,8 @@ func (o *owner) run() {
 	}
 }
 
-// do has the owner call f, and reports whether the owner was still there to do so.
+// do has the owner call f, and reports whether the owner was still there to do
+// so.
 func (o *owner) do(f func(*state)) bool {
 	called := make(chan struct{})
 	select {

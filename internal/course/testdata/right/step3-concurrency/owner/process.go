@@ -13,7 +13,9 @@ func (s *Server) process(conn net.Conn, o *owner) {
 		if s.IdleTimeout > 0 {
 			conn.SetReadDeadline(time.Now().Add(s.IdleTimeout))
 		}
-		if o.isStopping() { // looked at after the deadline was set, which may have replaced that of stop
+		// looked at after the deadline was set, which may have replaced that of
+		// stop
+		if o.isStopping() {
 			return
 		}
 		n, err := conn.Read(buf)

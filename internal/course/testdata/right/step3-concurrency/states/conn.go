@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A clientConn is a connection whose deadlines are set by those who use it, in the only two places
-// where it is used.
+// A clientConn is a connection whose deadlines are set by those who use it, in
+// the only two places where it is used.
 type clientConn struct {
 	net.Conn
 	idle, write time.Duration
@@ -39,7 +39,8 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// endSoon lets the message that has been read be answered, and no other one be read.
+// endSoon lets the message that has been read be answered, and no other one be
+// read.
 func (c *clientConn) endSoon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,8 +50,9 @@ func (c *clientConn) endSoon() {
 	}
 }
 
-// end closes the connection when the client has hung up, too, or after a moment: what it has sent meanwhile is read, so that
-// nothing that was written is lost by a reset.
+// end closes the connection when the client has hung up, too, or after a
+// moment: what it has sent meanwhile is read, so that nothing that was written
+// is lost by a reset.
 func (c *clientConn) end() {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()

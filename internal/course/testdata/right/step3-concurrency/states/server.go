@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Server ends as that of net/http does: Shutdown asks again and again whether everybody has left.
+// A Server ends as that of net/http does: Shutdown asks again and again whether
+// everybody has left.
 type Server struct {
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
@@ -77,8 +78,9 @@ func pause(ctx context.Context, d time.Duration) {
 	<-ctx.Done()
 }
 
-// waitForRoom waits until there is room for one more client, and reports whether the server goes on. Serve alone
-// adds clients, so the room is still there when it has accepted one.
+// waitForRoom waits until there is room for one more client, and reports
+// whether the server goes on. Serve alone adds clients, so the room is still
+// there when it has accepted one.
 func (s *Server) waitForRoom() bool {
 	defer s.lock()()
 	for !s.closing.Load() && s.MaxClients > 0 && len(s.conns) >= s.MaxClients {

@@ -37,7 +37,8 @@ func (s *Server) process(conn net.Conn) {
 }
 
 func (s *Server) startTimer(conn net.Conn) *time.Timer {
-	timer := time.AfterFunc(max(s.IdleTimeout, time.Hour), func() { conn.SetReadDeadline(time.Now()) })
+	timer := time.AfterFunc(max(s.IdleTimeout, time.Hour),
+		func() { conn.SetReadDeadline(time.Now()) })
 	timer.Stop()
 	if s.IdleTimeout > 0 {
 		timer.Reset(s.IdleTimeout)

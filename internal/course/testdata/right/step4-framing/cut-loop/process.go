@@ -33,8 +33,8 @@ func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
 	c := &session{Server: s, conn: conn, log: s.log().With("from", conn.RemoteAddr().String())}
 	if s.IdleTimeout > 0 {
-		// The timer and Shutdown only ever set a deadline in the past, so neither
-		// undoes what the other has done.
+		// The timer and Shutdown only ever set a deadline in the past, so
+		// neither undoes what the other has done.
 		c.timer = time.AfterFunc(s.IdleTimeout, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 		defer c.timer.Stop()
 	}
@@ -72,7 +72,8 @@ func (c *session) serve() error {
 	}
 }
 
-// cut takes all whole frames from what was collected and prepares their answers.
+// cut takes all whole frames from what was collected and prepares their
+// answers.
 func (c *session) cut() (any bool, err error) {
 	rest := c.collected
 	for len(rest) >= headerSize {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// run has three goroutines: one reads lines, one sends them, one prints the answers. It knows
-// no package frame.
+// run has three goroutines: one reads lines, one sends them, one prints the
+// answers. It knows no package frame.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	done := make(chan struct{})
 	defer close(done)

@@ -10,8 +10,8 @@ import (
 	"example.com/tcp-steps/solutions/step4-framing/frame"
 )
 
-// Run sends in a goroutine, and prints in the calling one. Each line has its Flush, so that it is on its way
-// before the next one is read.
+// Run sends in a goroutine, and prints in the calling one. Each line has its
+// Flush, so that it is on its way before the next one is read.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	defer conn.Close()
 	s := &sender{conn: conn, ended: make(chan struct{})}
@@ -32,8 +32,8 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	}
 }
 
-// A sender sends the lines. When it ends early it closes the connection, so that
-// nobody waits for answers any more.
+// A sender sends the lines. When it ends early it closes the connection, so
+// that nobody waits for answers any more.
 type sender struct {
 	conn  net.Conn
 	ended chan struct{}

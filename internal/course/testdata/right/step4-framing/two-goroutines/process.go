@@ -13,9 +13,9 @@ import (
 // A message has up to 1 MiB.
 const limit = 1 << 20
 
-// process reads in this goroutine and answers in another one. The channel between
-// them holds the answers. A nil in it says that the reader is about to wait: send
-// what there is.
+// process reads in this goroutine and answers in another one. The channel
+// between them holds the answers. A nil in it says that the reader is about to
+// wait: send what there is.
 func (s *Server) process(conn net.Conn) {
 	defer s.untrackConn(conn)
 	answers := make(chan []byte, 2)
@@ -47,8 +47,9 @@ func (s *Server) process(conn net.Conn) {
 	}
 }
 
-// answer sends what comes out of the channel until that's closed. After an error
-// it closes the connection, which ends the reader, and drops the other answers.
+// answer sends what comes out of the channel until that's closed. After an
+// error it closes the connection, which ends the reader, and drops the other
+// answers.
 func (s *Server) answer(conn net.Conn, answers <-chan []byte) error {
 	out := frame.NewWriter(&sink{s, conn}, limit)
 	var err error
@@ -71,8 +72,8 @@ func (s *Server) answer(conn net.Conn, answers <-chan []byte) error {
 	return err
 }
 
-// A source is the connection as the frame.Reader sees it. It says when it may have
-// to wait.
+// A source is the connection as the frame.Reader sees it. It says when it may
+// have to wait.
 type source struct {
 	s       *Server
 	conn    net.Conn

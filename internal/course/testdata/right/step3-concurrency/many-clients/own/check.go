@@ -1,4 +1,5 @@
-// Package own has a test that lets every second one of ten clients take nothing.
+// Package own has a test that lets every second one of ten clients take
+// nothing.
 package own
 
 import (

@@ -1,6 +1,6 @@
-// Package frame looks at what a bufio.Reader holds, and takes it out at the next
-// call. What doesn't fit there, it reads into memory of its own. Its Writer has
-// a channel for a lock.
+// Package frame looks at what a bufio.Reader holds, and takes it out at the
+// next call. What doesn't fit there, it reads into memory of its own. Its
+// Writer has a channel for a lock.
 package frame
 
 import (
@@ -81,7 +81,8 @@ func (w *Writer) WriteFrame(payload []byte) error {
 	}
 	<-w.turn
 	defer func() { w.turn <- struct{}{} }()
-	w.held = append(w.held, byte(len(payload)>>24), byte(len(payload)>>16), byte(len(payload)>>8), byte(len(payload)))
+	w.held = append(w.held, byte(len(payload)>>24), byte(len(payload)>>16), byte(len(payload)>>8),
+		byte(len(payload)))
 	w.held = append(w.held, payload...)
 	return w.err
 }

@@ -33,7 +33,8 @@ func run(addr string, quiet bool) error {
 	if quiet {
 		options.Level = slog.LevelWarn
 	}
-	s := echo.Server{IdleTimeout: 2 * time.Minute, WriteTimeout: 30 * time.Second, Log: slog.New(slog.NewJSONHandler(os.Stdout, options))}
+	s := echo.Server{IdleTimeout: 2 * time.Minute, WriteTimeout: 30 * time.Second,
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, options))}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
