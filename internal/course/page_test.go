@@ -116,7 +116,8 @@ func TestMistakesPages(t *testing.T) {
 				t.Errorf("%s:%d isn't what the bank makes. To make the pages again: %s", name, line, remakePages)
 			}
 			if len(should) >= maxPage {
-				t.Errorf("%s has %d bytes: cut it in two in bankPages", name, len(should))
+				t.Errorf("%s has %d bytes, and at most %d open at once: shorten it, or cut it in two in bankPages",
+					name, len(should), maxPage)
 			}
 		})
 	}
