@@ -23,11 +23,11 @@ import (
 //
 //	-- step1-server/main.go --    lines of that file's solution
 //	-- instead --                 the lines that people write instead
-//	-- show --                  what its page shows as the right lines, where
-//	                              the solution's make no good ones; if it's
+//	-- show --                    the right lines for its page, if the
+//	                              solution's make no good ones; if it's
 //	                              empty, the page leaves this change out
-//	-- Test02_EchoesAMessage -- an exercise that must go red, and words of its
-//	                              message, each line for itself
+//	-- Test02_EchoesAMessage --   an exercise that must go red, and words
+//	                              of its message, each line for itself
 //
 // The first three may come more than once. What a file imports follows by
 // itself.
