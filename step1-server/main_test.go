@@ -23,6 +23,11 @@ func Test01_ListensOnPort20000(t *testing.T) {
 
 		server.Dial()
 
+		require.Truef(t, server.ComesToRest(), `
+			The client connected, and the server never came to rest: %s.
+
+			A server that has nothing to do waits in Accept or Read. Call Accept in the loop
+			itself: "go" returns at once, so a loop around it never waits.`, server)
 		require.Truef(t, server.StaysUp(), `
 			The client connected, and then the server was gone: %s.
 

@@ -321,6 +321,25 @@ func (p *Program) StaysUp() bool {
 	return true
 }
 
+// ComesToRest waits until the program waits for something or exits, and reports
+// whether it does. A busy loop never rests, and neither does a loop that starts
+// goroutines without end. Where the system doesn't tell, it reports true.
+func (p *Program) ComesToRest() bool {
+	resting := 0 // samples in a row
+	for w := (countdown{left: patience}); resting < 3 && !p.hasEnded() && w.more(); {
+		before, _ := usage(p.cmd.Process.Pid)
+		time.Sleep(2 * time.Millisecond)
+		after, isRunning := usage(p.cmd.Process.Pid)
+		if isRunning || after-before > 200*time.Microsecond {
+			resting = 0
+			time.Sleep(tick)
+			continue
+		}
+		resting++
+	}
+	return resting == 3 || p.hasEnded() && p.greedy.Load() == 0
+}
+
 func (p *Program) hasEnded() bool {
 	select {
 	case <-p.ended:
