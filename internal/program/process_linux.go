@@ -24,22 +24,27 @@ func memory(pid int) (bytes int64, ok bool) {
 // dieWithUs has the kernel kill the program when this process is gone.
 var dieWithUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
-// usage returns how much processor time a process has had, and whether a thread
-// of it runs or wants to. It returns 0 and false if that isn't known.
-func usage(pid int) (had time.Duration, isRunning bool) {
+// look returns how much processor time a process has had, and what it does now.
+func look(pid int) (had time.Duration, now activity) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	now = gone
 	for _, thread := range threads {
-		stat, _ := os.ReadFile(thread + "/stat")
-		// The name, in parentheses, may have any characters. The state follows,
-		// which is S for a thread that waits.
-		state := stat[bytes.LastIndexByte(stat, ')')+1:]
-		if len(state) > 0 && !bytes.HasPrefix(state, []byte(" S")) {
-			isRunning = true
+		stat, err := os.ReadFile(thread + "/stat")
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The name, in parentheses, may have any characters. The state follows.
+		switch state := stat[bytes.LastIndexByte(stat, ')')+1:]; {
+		case bytes.HasPrefix(state, []byte(" Z")), bytes.HasPrefix(state, []byte(" X")):
+		case bytes.HasPrefix(state, []byte(" S")):
+			now = max(now, waiting)
+		default:
+			now = running
 		}
 		var ran time.Duration
 		times, _ := os.ReadFile(thread + "/schedstat")
 		fmt.Sscan(string(times), &ran)
 		had += ran
 	}
-	return had, isRunning
+	return had, now
 }

@@ -14,7 +14,6 @@ func memory(pid int) (bytes int64, ok bool) { return 0, false }
 // dieWithUs has nothing to ask for on this system.
 var dieWithUs *syscall.SysProcAttr
 
-// usage returns how much processor time a process has had, and whether a thread
-// of it runs or wants to. It returns 0 and false if that isn't known, as on this
-// system.
-func usage(pid int) (had time.Duration, isRunning bool) { return 0, false }
+// look returns how much processor time a process has had, and what it does now;
+// 0 and waiting where that isn't known, as on this system.
+func look(pid int) (had time.Duration, now activity) { return 0, waiting }

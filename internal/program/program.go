@@ -318,6 +318,10 @@ func (p *Program) StaysUp() bool {
 		case <-time.After(tick):
 		}
 	}
+	if _, now := look(p.cmd.Process.Pid); now == gone {
+		<-p.ended
+		return false
+	}
 	return true
 }
 
@@ -326,19 +330,28 @@ func (p *Program) StaysUp() bool {
 // goroutines without end. Where the system doesn't tell, it reports true.
 func (p *Program) ComesToRest() bool {
 	resting := 0 // samples in a row
-	for w := (countdown{left: patience}); resting < 3 && !p.hasEnded() && w.more(); {
-		before, _ := usage(p.cmd.Process.Pid)
+	for w := (countdown{left: patience}); resting < 5 && !p.hasEnded() && w.more(); {
+		before, _ := look(p.cmd.Process.Pid)
 		time.Sleep(2 * time.Millisecond)
-		after, isRunning := usage(p.cmd.Process.Pid)
-		if isRunning || after-before > 200*time.Microsecond {
-			resting = 0
-			time.Sleep(tick)
+		after, now := look(p.cmd.Process.Pid)
+		if now == waiting && after-before < 200*time.Microsecond {
+			resting++
 			continue
 		}
-		resting++
+		resting = 0
+		time.Sleep(tick)
 	}
-	return resting == 3 || p.hasEnded() && p.greedy.Load() == 0
+	return resting == 5 || p.hasEnded() && p.greedy.Load() == 0
 }
+
+// An activity is what a process does at a moment.
+type activity int
+
+const (
+	gone    activity = iota // it has exited
+	waiting                 // all of its threads wait for something
+	running                 // a thread runs, or waits for a processor
+)
 
 func (p *Program) hasEnded() bool {
 	select {

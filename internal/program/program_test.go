@@ -76,6 +76,24 @@ func main() {
 		for {
 			fmt.Println(strings.Repeat("x", 1000))
 		}
+	case "lines":
+		ln, err := net.Listen("tcp", program.Addr)
+		if err != nil {
+			panic(err)
+		}
+		conn, err := ln.Accept()
+		if err != nil {
+			panic(err)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		fmt.Println(err)
+		io.WriteString(conn, line)
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	case "busy":
+		fmt.Println("busy")
+		for {
+		}
 	case "wait":
 		fmt.Println("waiting")
 		time.Sleep(time.Hour) // select {} can be a deadlock, which Go ends
@@ -315,4 +333,41 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestProgram_ComesToRest(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this system doesn't say what a program's threads do")
+	}
+	with(t, func(t *program.T) {
+		idle := t.Start("echo")
+		idle.Dial()
+		require.True(t, idle.ComesToRest())
+		idle.Stop()
+
+		busy := t.Start("busy")
+		busy.Shows("busy")
+		require.False(t, busy.ComesToRest())
+		busy.Stop()
+	})
+}
+
+func TestProgram_SaysOther(t *testing.T) {
+	with(t, func(t *program.T) {
+		p := t.Start("stderr")
+		require.True(t, p.SaysOther("to standard"), "a line that's known in part is another one")
+		require.False(t, p.SaysOther("12:34 to standard error\n"), "the program has said nothing else")
+	})
+}
+
+func TestPeer_Awaited(t *testing.T) {
+	with(t, func(t *program.T) {
+		p := t.Start("lines")
+		client := p.Dial()
+		client.Send("hello")
+		require.Equal(t, "a newline", client.Awaited(func() bool { return client.Surplus() != "" }))
+		client.Rest()
+		require.True(t, client.WasReset())
+		require.Empty(t, client.Awaited(func() bool { return true }), "the connection has ended")
+	})
 }

@@ -421,6 +421,19 @@ func TestPeer_IsReset(t *testing.T) {
 	})
 }
 
+func TestPeer_IsResetAsOnWindows(t *testing.T) {
+	in(t, func(t *wire.T) {
+		client, conn := t.Client()
+		client.ResetAsOnWindows()
+		for range 3 {
+			_, err := conn.Read(make([]byte, 1))
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+			_, err = conn.Write([]byte("x"))
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+		}
+	})
+}
+
 func TestTest_EndsWhatWaits(t *testing.T) {
 	ended := false
 	in(t, func(t *wire.T) {
