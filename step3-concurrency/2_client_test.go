@@ -291,7 +291,8 @@ func lateResetIsAnError(t *wire.T) {
 		time. Only io.EOF is a good end.`, running)
 }
 
-// A slowCloser takes a second for CloseWrite, after the server has learned of it.
+// A slowCloser takes a second for CloseWrite, after the server has learned of
+// it.
 type slowCloser struct{ *wire.Conn }
 
 func (c slowCloser) CloseWrite() error {

@@ -208,7 +208,8 @@ func qIsNoFrame(t *wire.T, q string) {
 		Quitting is a good end, for which Run returns nil.`, q, running)
 }
 
-// A slowCloser takes a second for CloseWrite, after the server has learned of it.
+// A slowCloser takes a second for CloseWrite, after the server has learned of
+// it.
 type slowCloser struct{ *wire.Conn }
 
 func (c slowCloser) CloseWrite() error {

@@ -42,8 +42,8 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended alone,
-	// closing the connection is the only way to tell the server.
+	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended
+	// alone, closing the connection is the only way to tell the server.
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 		return <-received
@@ -63,7 +63,7 @@ func send(conn net.Conn, in io.Reader) error {
 		if _, err := conn.Write([]byte(inputInfo)); err != nil { // 发送数据
 			return err
 		}
-		// The last line may have come without a newline, together with the error.
+		// The last line may come without a newline, together with the error.
 		if errors.Is(inputErr, io.EOF) {
 			return nil
 		}

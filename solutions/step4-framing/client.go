@@ -16,9 +16,9 @@ var errServerGone = errors.New("the server has closed the connection")
 // errQuit is what send returns when q was typed.
 var errQuit = errors.New("quit")
 
-// Run sends each line of in to conn, without its ending, as one frame. Meanwhile
-// it prints the payload of each frame that arrives to out, on a line of its own.
-// It owns conn, and closes it before it returns.
+// Run sends each line of in to conn, without its ending, as one frame.
+// Meanwhile it prints the payload of each frame that arrives to out, on a line
+// of its own. It owns conn, and closes it before it returns.
 //
 // At the end of in, Run ends its half of the connection, prints what the server
 // still has to say, and returns nil. On q it returns nil at once. If the server
@@ -45,8 +45,8 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended alone,
-	// closing the connection is the only way to tell the server.
+	// A net.Conn needn't be a *net.TCPConn. Where one half can't be ended
+	// alone, closing the connection is the only way to tell the server.
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 		return <-received
@@ -81,7 +81,8 @@ func send(conn net.Conn, in io.Reader) error {
 	}
 }
 
-// A flushingReader is the input. Before it reads more, it sends the lines so far.
+// A flushingReader is the input. Before it reads more, it sends the lines so
+// far.
 type flushingReader struct {
 	in  io.Reader
 	out *frame.Writer

@@ -4,8 +4,8 @@ package own
 import "example.com/tcp-steps/internal/wire"
 
 // Check finds out whether the server behind ln still answers a client while
-// another client takes nothing. It returns a sentence that says what's wrong, or
-// "" if nothing is.
+// another client takes nothing. It returns a sentence that says what's wrong,
+// or "" if nothing is.
 func Check(t *wire.T, ln *wire.Listener) string {
 	greedy := ln.Dial()
 	greedy.Hold(0)
@@ -15,7 +15,7 @@ func Check(t *wire.T, ln *wire.Listener) string {
 	other := ln.Dial()
 	other.Send("and me?")
 	if answer := other.Receive(); answer != "and me?" {
-		return "one client takes nothing, and another one got " + wire.Show(answer) + " for an answer"
+		return "one client takes nothing, and another one got " + wire.Show(answer)
 	}
 	return ""
 }
