@@ -159,7 +159,7 @@ func manyBytesBeforeFlush(t *wire.T) {
 
 func manySizesBeforeFlush(t *wire.T) {
 	client, conn := t.Lend()
-	w := frame.NewWriter(conn, 1<<20)
+	w := frame.NewWriter(conn, 1<<21)
 
 	payloads := atBorders()
 	send(t, w, payloads...)
@@ -318,7 +318,7 @@ func aLargeFrame(t *wire.T) {
 
 func readSizes(t *wire.T) {
 	client, conn := t.Lend()
-	r := frame.NewReader(conn, 1<<20)
+	r := frame.NewReader(conn, 1<<21)
 
 	for _, payload := range atBorders() {
 		client.Send(wire.Frames(payload))
