@@ -33,7 +33,7 @@ func (s *Server) process(conn net.Conn) {
 	c := newClient(s, conn)
 	for {
 		message, err := c.in.ReadFrame() // 读取数据
-		if errors.Is(err, errQuiet) {
+		if c.quiet && errors.Is(err, os.ErrDeadlineExceeded) {
 			c.rest()
 			continue
 		}
@@ -60,21 +60,25 @@ type client struct {
 
 	received int       // bytes of the next frame
 	begun    bool      // the time for the rest of that frame runs
-	resting  bool      // the client has been quiet, and its buffers are gone
-	until    time.Time // the end of IdleTimeout, while nothing is received
+	quiet    bool      // the next timeout says that the client is quiet
+	resting  bool      // the client was quiet, and its buffers are gone
+	until    time.Time // the end of IdleTimeout
 }
 
 func newClient(s *Server, conn net.Conn) *client {
 	c := &client{s: s, conn: conn}
-	c.in = frame.NewReader(c, limit)
-	c.out = frame.NewWriter(c, limit)
+	c.renewBuffers()
 	return c
 }
 
-var (
-	errQuiet    = errors.New("the client is quiet")
-	errStopping = errors.New("the server is shutting down")
-)
+// renewBuffers takes a new Reader and a new Writer, which have no buffers yet.
+// The old ones must be empty.
+func (c *client) renewBuffers() {
+	c.in = frame.NewReader(c, limit)
+	c.out = frame.NewWriter(c, limit)
+}
+
+var errStopping = errors.New("the server is shutting down")
 
 // Read is called when c.in holds no whole frame, so it may have to wait. It
 // flushes first, since the client may be waiting for an answer before it sends
@@ -83,7 +87,7 @@ func (c *client) Read(p []byte) (int, error) {
 	if err := c.out.Flush(); err != nil {
 		return 0, err
 	}
-	quiet := c.setReadDeadline()
+	c.setReadDeadline()
 	// Set the deadline, then look. If Shutdown has begun, its deadline may just
 	// have been replaced, and isStopping says so. If Shutdown begins after this
 	// line, its deadline replaces this one and ends Read.
@@ -96,33 +100,29 @@ func (c *client) Read(p []byte) (int, error) {
 	runtime.Gosched()
 	n, err := c.conn.Read(p)
 	c.received += n
-	if quiet && errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errQuiet
-	}
 	return n, err
 }
 
-// setReadDeadline sets the deadline of the next Read. It returns true if that
-// isn't IdleTimeout's but the one for a client that's quiet.
-func (c *client) setReadDeadline() (quiet bool) {
+// setReadDeadline sets the deadline of the next Read, unless it has one.
+func (c *client) setReadDeadline() {
 	switch {
 	case c.begun:
 		// The deadline holds for the whole frame: a client that sends a byte now
 		// and then gains nothing.
-		return false
+		return
 	case c.received > 0:
-		c.begun = true
+		c.begun, c.quiet = true, false
 		c.until = c.idleDeadline()
 	case !c.resting:
 		c.until = c.idleDeadline()
 		quietAt := time.Now().Add(quietAfter)
 		if c.until.IsZero() || quietAt.Before(c.until) {
+			c.quiet = true
 			c.conn.SetReadDeadline(quietAt)
-			return true
+			return
 		}
 	}
 	c.conn.SetReadDeadline(c.until)
-	return false
 }
 
 // idleDeadline returns the end of an IdleTimeout that begins now. The zero time
@@ -134,32 +134,41 @@ func (c *client) idleDeadline() time.Time {
 	return time.Now().Add(c.s.IdleTimeout)
 }
 
-// rest gives the buffers back. c.in has done so when Read failed, and c.out is
-// empty after Flush.
+// rest gives the buffers back. They're empty: nothing was received since the
+// last frame, and everything was sent before the wait.
 func (c *client) rest() {
-	c.out = frame.NewWriter(c, limit)
-	c.resting = true
+	c.renewBuffers()
+	c.quiet, c.resting = false, true
 }
 
 // hasRead notes that ReadFrame has returned message.
 func (c *client) hasRead(message []byte) {
 	c.received -= frame.HeaderSize + len(message)
-	c.begun, c.resting = false, false
+	c.begun, c.quiet, c.resting = false, false, false
 }
 
-// Write is called with as many answers as there are.
-func (c *client) Write(p []byte) (n int, err error) {
+// Write is called with as many answers as there are, usually maxWrite at most.
+func (c *client) Write(p []byte) (int, error) {
+	if len(p) > maxWrite {
+		return c.writePieces(p)
+	}
+	if c.s.WriteTimeout > 0 {
+		c.conn.SetWriteDeadline(time.Now().Add(c.s.WriteTimeout))
+	}
+	return c.conn.Write(p)
+}
+
+// writePieces calls Write for each piece of p, so that each has a deadline of its
+// own.
+func (c *client) writePieces(p []byte) (written int, err error) {
 	for piece := range slices.Chunk(p, maxWrite) {
-		if c.s.WriteTimeout > 0 {
-			c.conn.SetWriteDeadline(time.Now().Add(c.s.WriteTimeout))
-		}
-		written, err := c.conn.Write(piece)
-		n += written
+		n, err := c.Write(piece)
+		written += n
 		if err != nil {
-			return n, err
+			return written, err
 		}
 	}
-	return n, nil
+	return written, nil
 }
 
 func (c *client) show(message []byte) {
