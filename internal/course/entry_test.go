@@ -122,7 +122,7 @@ var (
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
 // maxBegins is how long a line of the index may be, in runes, without its link.
-const maxBegins = 80
+const maxBegins = 72
 
 // begins returns the first sentences of what an exercise said, as many as fit
 // into a line. If the first one alone doesn't, it does without the scenario's
