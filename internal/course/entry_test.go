@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
 )
@@ -122,28 +123,54 @@ var (
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
 // maxBegins is how long a line of the index may be, in runes, without its link.
-const maxBegins = 80
+const maxBegins = 72
 
-// begins returns the first sentences of what an exercise said, as many as fit
-// into a line. If the first one alone doesn't, it does without the scenario's
-// name, and then ends early.
+// begins returns what an exercise said when it failed, up to its first empty
+// line. If that's too long, it does without the scenario's name, then with one
+// sentence, which may end early.
 func begins(said string) string {
 	paragraph, _, _ := strings.Cut(said, "\n\n")
 	text := words(paragraph)
-	if sentence, _, isCut := strings.Cut(text, ". "); isCut && len([]rune(sentence)) >= maxBegins ||
-		!isCut && len([]rune(text)) > maxBegins {
-		text = strings.TrimPrefix(text, words(scenarioName.FindString(said))+" ")
+	if isLong(text) {
+		text = words(strings.TrimPrefix(paragraph, scenarioName.FindString(said)))
 	}
-	runes := []rune(text)
-	if len(runes) <= maxBegins {
-		return text
+	if isLong(text) {
+		text = observation(sentences(text))
 	}
-	text = string(runes[:maxBegins])
-	if end := strings.LastIndex(text+" ", ". "); end > 0 {
-		return text[:end+1]
+	if isLong(text) {
+		text = string([]rune(text)[:maxBegins])
+		text = text[:strings.LastIndex(text, " ")] + " …"
 	}
-	return text[:strings.LastIndex(text, " ")] + " …"
+	return text
 }
+
+func isLong(text string) bool { return utf8.RuneCountInString(text) > maxBegins }
+
+// sentences cuts behind a period that a sentence can follow.
+func sentences(text string) []string {
+	return strings.Split(sentenceEnd.ReplaceAllString(text, ".\x00$1"), "\x00")
+}
+
+// observation returns the sentence that most likely tells what was seen: the
+// first one, if it says what didn't happen, or else the last one that says more
+// than whether the program is still running.
+func observation(sentences []string) string {
+	if lacks.MatchString(sentences[0]) {
+		return sentences[0]
+	}
+	for _, sentence := range slices.Backward(sentences) {
+		if !isState.MatchString(sentence) {
+			return sentence
+		}
+	}
+	return sentences[0]
+}
+
+var (
+	sentenceEnd = regexp.MustCompile(`\. ([A-Z"])`)
+	lacks       = regexp.MustCompile(`\b(no|not|nothing|never|instead|only|waited)\b|n't`)
+	isState     = regexp.MustCompile(`still running|it exited with|it has returned|^But |^Byte \d+ is `)
+)
 
 // scenarioName matches the name of a scenario, which begins a failure and has
 // lines of its own.
