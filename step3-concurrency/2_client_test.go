@@ -133,19 +133,21 @@ func answersArePrintedUnchanged(t *wire.T) {
 		t.Until(func() bool { return shown(screen) == before+answer })
 		printed := strings.TrimPrefix(shown(screen), before)
 		require.Equalf(t, answer, printed, `
-			The server sent %s, in pieces of the lengths %v, and %s was printed. Run: %s.
+			The server sent %s, and %s was printed. Run: %s.
 
 			Print what arrives byte for byte: it isn't a format, and a piece may begin or end
 			within a character.`,
-			wire.Show(answer), lengths(pieces), wire.Show(printed), running)
+			inPieces(pieces), wire.Show(printed), running)
 	}
 }
 
-func lengths(pieces []string) (all []int) {
+// inPieces returns the pieces in words: "a", then "b".
+func inPieces(pieces []string) string {
+	var words []string
 	for _, piece := range pieces {
-		all = append(all, len(piece))
+		words = append(words, wire.Show(piece))
 	}
-	return all
+	return strings.Join(words, ", then ")
 }
 
 func longAnswerIsPrinted(t *wire.T, size int) {
@@ -219,9 +221,9 @@ func lastLineIsSent(t *wire.T) {
 		The server can't know that nothing more comes: it waits for the client, and the
 		client waits for it. CloseWrite tells it.`, running)
 	require.Falsef(t, running.Returned(), `
-		The input ended, and before the server answered, Run returned. In detail: %s.
+		The input ended, and Run didn't wait for the answers: %s.
 
-		The answers are still on their way. Run goes on printing until the server ends the
+		The answers are still in flight. Run goes on printing until the server ends the
 		connection.`, running)
 }
 
@@ -465,6 +467,11 @@ func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
 			Dial fails at once, and a second later the client was still running.
 
 			The client must say so and end: otherwise its user, or a script, waits in vain.`)
+		require.Falsef(t, client.Crashed(), `
+			Dial failed, and the client crashed: %s.
+
+			When Dial returns an error, conn is nil, and its first use panics. Report the error
+			and exit; don't panic.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			Dial failed, and the client ended: %s.
 

@@ -168,9 +168,9 @@ func lastLineIsOneFrame(t *wire.T) {
 		The server can't know that nothing more comes: it waits for the client, and the client
 		waits for it. CloseWrite tells it.`, running)
 	require.Falsef(t, running.Returned(), `
-		The input ended, and before the server answered, Run returned. In detail: %s.
+		The input ended, and Run didn't wait for the answers: %s.
 
-		The answers are still on their way. Run goes on printing until the server ends the
+		The answers are still in flight. Run goes on printing until the server ends the
 		connection.`, running)
 }
 
