@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"example.com/tcp-steps/solutions/step4-framing/frame"
@@ -62,6 +64,7 @@ type client struct {
 	begun    bool      // the time for the rest of that frame runs
 	quiet    bool      // the next timeout says that the client is quiet
 	resting  bool      // the client was quiet, and its buffers are gone
+	large    bool      // the buffers are worth collecting
 	until    time.Time // the end of IdleTimeout
 }
 
@@ -139,12 +142,32 @@ func (c *client) idleDeadline() time.Time {
 func (c *client) rest() {
 	c.renewBuffers()
 	c.quiet, c.resting = false, true
+	if c.large {
+		c.large = false
+		freeMemorySoon()
+	}
 }
 
 // hasRead notes that ReadFrame has returned message.
 func (c *client) hasRead(message []byte) {
 	c.received -= frame.HeaderSize + len(message)
 	c.begun, c.quiet, c.resting = false, false, false
+	c.large = c.large || len(message) > 4096
+}
+
+var freeing atomic.Bool
+
+// freeMemorySoon returns unused memory to the system within half a second. The
+// garbage collector would do it in its own time, which on an idle server is
+// minutes later. However many clients become quiet, it runs twice a second at
+// most.
+func freeMemorySoon() {
+	if freeing.CompareAndSwap(false, true) {
+		time.AfterFunc(500*time.Millisecond, func() {
+			freeing.Store(false)
+			debug.FreeOSMemory()
+		})
+	}
 }
 
 // Write is called with as many answers as there are, usually maxWrite at most.
