@@ -10,7 +10,9 @@
 //   - each step starts with what the steps before it ended with;
 //   - the chapters are true: links lead somewhere, each exercise has its
 //     section, a console block shows what its command prints, and the third
-//     hints, pasted in order, turn the step green.
+//     hints, pasted in order, turn the step green;
+//   - the tap draws what the pages show, and the programs of the last page
+//     pass their tests.
 //
 // A proof that fails says which file to change. After a change of a test or of
 // its words,
@@ -19,7 +21,7 @@
 //
 // from the workspace's top folder runs the chapters' commands again and writes
 // down what they print now; with -run Mistakes it makes docs/mistakes/ again.
-// -short leaves out the mistakes and the hints. Two proofs run on demand alone:
+// -short leaves out the mistakes, the hints and the tap. Two proofs run on demand alone:
 // -load puts the solutions under load, and -assertions removes each assertion
 // of the exercises and looks for a mistake that gets through.
 package course
