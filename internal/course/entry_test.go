@@ -42,7 +42,7 @@ func (m mistake) caughtBy(s step) []exercise {
 func (m mistake) entry(said string) *bankEntry {
 	entry := &bankEntry{
 		ID:          m.id(),
-		Title:       m.titleOrName(),
+		Title:       m.title,
 		Belief:      strings.ReplaceAll(asIs(m.belief), "\n", "\n> "),
 		Why:         asIs(m.why),
 		Said:        said,
@@ -50,7 +50,7 @@ func (m mistake) entry(said string) *bankEntry {
 		symptoms:    m.symptoms,
 		OnlyDeletes: true,
 	}
-	if entry.symptoms == nil {
+	if entry.symptoms == nil { // which TestMistakesHeaders says
 		entry.symptoms = []string{anyOutput}
 	}
 	for _, c := range m.changes {
@@ -175,24 +175,6 @@ var (
 // scenarioName matches the name of a scenario, which begins a failure and has
 // lines of its own.
 var scenarioName = regexp.MustCompile(`^([^\n]*[^\n:]\n){0,2}[^\n]*:\n`)
-
-// subjects are the first words of the files' names.
-var subjects = map[string]string{"frame": "the frame package", "readbuffer": "the read loop"}
-
-// titleOrName returns the title, or a sentence made of the file's name: "The
-// server never closes" of "server-never-closes.txt".
-func (m mistake) titleOrName() string {
-	if m.title != "" {
-		return m.title
-	}
-	subject, rest, _ := strings.Cut(m.id(), "-")
-	if long, isKnown := subjects[subject]; isKnown {
-		subject = long
-	} else {
-		subject = "the " + subject
-	}
-	return "T" + (subject + " " + strings.ReplaceAll(rest, "-", " "))[1:]
-}
 
 var markdown = regexp.MustCompile("[*_<>[`#|~\\]]")
 
