@@ -370,6 +370,13 @@ var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |` +
 // the year 2000. Goroutines log at the same moment in any order.
 var bubbleLog = regexp.MustCompile(`(?m)(^ +2000/01/01 .*\n)+`)
 
+// packageLines matches gotestsum's lines about packages, which come in any order.
+var packageLines = regexp.MustCompile(`(?m)(^[✓✖∅]  .*\n)+`)
+
+// emptyPackage matches such a line about a package without tests. It has a time
+// if go vet took any.
+var emptyPackage = regexp.MustCompile(`(?m)^(∅  \S+) \(\S+\)$`)
+
 // logTime matches a moment as package slog writes it.
 var logTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 
@@ -382,6 +389,10 @@ func timeless(text string) string {
 		func(lines string) string {
 			return strings.Join(slices.Sorted(strings.Lines(lines)), "")
 		})
+	text = packageLines.ReplaceAllStringFunc(text, func(lines string) string {
+		lines = emptyPackage.ReplaceAllString(lines, "$1")
+		return strings.Join(slices.Sorted(strings.Lines(lines)), "")
+	})
 	text = logTime.ReplaceAllString(text, "2000-01-01T00:00:00.000Z")
 	return port.ReplaceAllString(duration.ReplaceAllString(text, "0s"), "127.0.0.1:50000")
 }

@@ -199,9 +199,16 @@ const everything = lesson.RunAll + "=1"
 // variables.
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
+	return testOnly(t, dir, "", env...)
+}
+
+// testOnly is test for the tests whose names the regular expression which
+// matches.
+func testOnly(t testing.TB, dir, which string, env ...string) verdict {
+	t.Helper()
 	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "./..."),
-		env...)
+	args := []string{"test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=" + which, "./..."}
+	return run(t, command(dir, args...), env...)
 }
 
 // compiled is done when what all steps need is compiled, also for the race
