@@ -17,7 +17,8 @@ import "net"
 func process(conn net.Conn) {
 }
 
-// main listens on 127.0.0.1:20000 and has process serve each client that connects.
+// main listens on 127.0.0.1:20000 and has process serve each client that
+// connects.
 //
 // TODO exercise 1: Listen on port 20000
 // TODO exercise 2: Echo a message

@@ -135,7 +135,7 @@ func thousandFrames(t *wire.T, room int) {
 
 	client.Send(all[:1000], all[1000:2000], all[2000:3003])
 	client.Send(all[3003:8891], all[8891:11891], all[11891:]) // each cut is inside a frame
-	t.Wait() // the server has done what it can
+	t.Wait()                                                  // the server has done what it can
 	client.Hold(wire.NoLimit)
 	answers := client.Receive()
 
@@ -481,8 +481,8 @@ func drippingClient(t *wire.T) {
 
 			That's no message yet.`, wire.Show(early))
 		require.Falsef(t, client.IsClosed(), `
-			The server closed the connection %d s after the frame's first byte, though IdleTimeout is
-			one minute.
+			The server closed the connection %d s after the frame's first byte, though IdleTimeout
+			is one minute.
 
 			The client was silent for 30 s before. The wait for a frame has a deadline, and the rest
 			of the frame gets a new one.`, i*19)
@@ -592,8 +592,9 @@ func noIdleTimeout(t *wire.T) {
 		require.Equalf(t, frame, answer, `
 			The client was silent for a day, took another day to send a frame, and got %s.
 
-			0 means never. If a deadline for Write has passed meanwhile, it was set too early: set one
-			just before each Write, and with SetWriteDeadline, since SetDeadline limits Read as well.`,
+			0 means never. If a deadline for Write has passed meanwhile, it was set too early: set
+			one just before each Write, and with SetWriteDeadline, since SetDeadline limits Read as
+			well.`,
 			wire.Show(answer))
 	}
 }

@@ -1,8 +1,8 @@
 package echo
 
-// This package is step 3, finished. Here its server and its client learn to keep
-// messages whole, with your package frame. docs/4-framing.md is the chapter for
-// it.
+// This package is step 3, finished. Here its server and its client learn to
+// keep messages whole, with your package frame. docs/4-framing.md is the
+// chapter for it.
 //
 // The server, in process.go:
 //

@@ -370,7 +370,8 @@ var chance = regexp.MustCompile(`I am client \d{3}|…\d+ |` +
 // the year 2000. Goroutines log at the same moment in any order.
 var bubbleLog = regexp.MustCompile(`(?m)(^ +2000/01/01 .*\n)+`)
 
-// packageLines matches gotestsum's lines about packages, which come in any order.
+// packageLines matches gotestsum's lines about packages, which come in any
+// order.
 var packageLines = regexp.MustCompile(`(?m)(^[✓✖∅]  .*\n)+`)
 
 // emptyPackage matches such a line about a package without tests. It has a time

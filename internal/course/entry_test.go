@@ -169,7 +169,8 @@ func observation(sentences []string) string {
 var (
 	sentenceEnd = regexp.MustCompile(`\. ([A-Z"])`)
 	lacks       = regexp.MustCompile(`\b(no|not|nothing|never|instead|only|waited)\b|n't`)
-	isState     = regexp.MustCompile(`still running|it exited with|it has returned|^But |^Byte \d+ is `)
+	isState     = regexp.MustCompile(`still running|it exited with|it has returned|` +
+		`^But |^Byte \d+ is `)
 )
 
 // scenarioName matches the name of a scenario, which begins a failure and has

@@ -115,7 +115,8 @@ func TestMistakesPages(t *testing.T) {
 					remakePages)
 			}
 			if strings.HasPrefix(name, bankFolder) && len(should) >= maxPage {
-				t.Errorf("%s has %d bytes, and at most %d open at once: cut it in two in bankPages", name, len(should), maxPage)
+				t.Errorf("%s has %d bytes, and at most %d open at once: cut it in two in bankPages",
+					name, len(should), maxPage)
 			}
 		})
 	}
@@ -129,8 +130,9 @@ func TestMistakesPages(t *testing.T) {
 				said := outputs.said[m.id()]
 				for _, promised := range m.red[caught[0].test] {
 					if !strings.Contains(words(said), words(promised)) {
-						t.Errorf("mistakes/%s promises %q, and its page shows other words. To run it and write them: "+
-							"go test ./internal/course -run 'Mistakes/^%s$' -update", m.name, promised, m.id())
+						t.Errorf("mistakes/%s promises %q, and its page shows other words. To write them: "+
+							"go test ./internal/course -run 'Mistakes/^%s$' -update",
+							m.name, promised, m.id())
 					}
 				}
 			}

@@ -358,7 +358,8 @@ func TestProgram_SaysOther(t *testing.T) {
 	with(t, func(t *program.T) {
 		p := t.Start("stderr")
 		require.True(t, p.SaysOther("to standard"), "a line that's known in part is another one")
-		require.False(t, p.SaysOther("12:34 to standard error\n"), "the program has said nothing else")
+		require.False(t, p.SaysOther("12:34 to standard error\n"),
+			"the program has said nothing else")
 	})
 }
 

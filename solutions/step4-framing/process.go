@@ -25,8 +25,8 @@ const limit = 1 << 20
 const quietAfter = time.Second
 
 // maxWrite is how many bytes one Write sends, and so what a client must receive
-// within WriteTimeout. One that receives a large answer steadily stays, one that
-// receives a byte now and then doesn't.
+// within WriteTimeout. One that receives a large answer steadily stays, one
+// that receives a byte now and then doesn't.
 const maxWrite = 128 << 10
 
 // process serves one client until it leaves or the server disconnects it.
@@ -52,8 +52,8 @@ func (s *Server) process(conn net.Conn) {
 }
 
 // A client is one of the server's clients. Its methods belong to process. The
-// frame.Reader and the frame.Writer read and write through it, and it makes sure
-// that neither waits too long.
+// frame.Reader and the frame.Writer read and write through it, and it makes
+// sure that neither waits too long.
 type client struct {
 	s    *Server
 	conn net.Conn
@@ -110,8 +110,8 @@ func (c *client) Read(p []byte) (int, error) {
 func (c *client) setReadDeadline() {
 	switch {
 	case c.begun:
-		// The deadline holds for the whole frame: a client that sends a byte now
-		// and then gains nothing.
+		// The deadline holds for the whole frame: a client that sends a byte
+		// now and then gains nothing.
 		return
 	case c.received > 0:
 		c.begun, c.quiet = true, false
@@ -181,8 +181,8 @@ func (c *client) Write(p []byte) (int, error) {
 	return c.conn.Write(p)
 }
 
-// writePieces calls Write for each piece of p, so that each has a deadline of its
-// own.
+// writePieces calls Write for each piece of p, so that each has a deadline of
+// its own.
 func (c *client) writePieces(p []byte) (written int, err error) {
 	for piece := range slices.Chunk(p, maxWrite) {
 		n, err := c.Write(piece)

@@ -11,8 +11,8 @@ import (
 //lint:ignore U1000 the step's tests call it
 func process(conn net.Conn) {
 	defer conn.Close() // 关闭连接
-	// One reader for the connection, not one for each round: in the next round it
-	// still has what Read didn't return.
+	// One reader for the connection, not one for each round: in the next round
+	// it still has what Read didn't return.
 	reader := bufio.NewReader(conn)
 	for {
 		var buf [128]byte

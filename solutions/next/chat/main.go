@@ -1,6 +1,6 @@
 // A chat on the frames of step 4. With -addr it's a server for step 4's client,
-// which needs no change: it prints what arrives when it arrives. Without -addr it
-// shows what happens to a member that reads nothing.
+// which needs no change: it prints what arrives when it arrives. Without -addr
+// it shows what happens to a member that reads nothing.
 package main
 
 import (
@@ -43,10 +43,10 @@ func listenAndServe(addr string) error {
 	}
 }
 
-// demo has three members: Ann talks, Bob listens, and Carol says that she's here
-// and then reads nothing. Their connections are pipes, which hold no bytes, so
-// Carol falls behind soon. On TCP, the kernels would first hold some megabytes
-// for her.
+// demo has three members: Ann talks, Bob listens, and Carol says that she's
+// here and then reads nothing. Their connections are pipes, which hold no
+// bytes, so Carol falls behind soon. On TCP, the kernels would first hold some
+// megabytes for her.
 func demo(out io.Writer) error {
 	var room Room
 	ann := join(&room)

@@ -16,8 +16,8 @@ const (
 )
 
 // A Room sends each message of each member to all of them. It never waits for a
-// member: it disconnects those that fall more than maxQueue messages behind. The
-// zero Room is empty and ready to use.
+// member: it disconnects those that fall more than maxQueue messages behind.
+// The zero Room is empty and ready to use.
 type Room struct {
 	mu      sync.Mutex // never held during I/O
 	members map[*member]struct{}

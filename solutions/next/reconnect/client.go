@@ -31,8 +31,8 @@ type Client struct {
 // If ctx is done first, it returns ctx's error.
 //
 // The server may get a message more than once: if no answer comes, the client
-// can't know whether the message arrived. So a message must do no harm when it's
-// done twice, or carry a number by which the server recognizes it.
+// can't know whether the message arrived. So a message must do no harm when
+// it's done twice, or carry a number by which the server recognizes it.
 func (c *Client) Ask(ctx context.Context, message []byte) ([]byte, error) {
 	pause := minPause
 	for {

@@ -9,9 +9,9 @@ import (
 	"example.com/tcp-steps/solutions/step4-framing/frame"
 )
 
-// Frames returns a function for [bufio.Scanner.Split]: each token is the payload
-// of a frame, of at most limit bytes. The Scanner needs a buffer for the largest
-// frame, which is limit+[frame.HeaderSize] bytes:
+// Frames returns a function for [bufio.Scanner.Split]: each token is the
+// payload of a frame, of at most limit bytes. The Scanner needs a buffer for
+// the largest frame, which is limit+[frame.HeaderSize] bytes:
 //
 //	in := bufio.NewScanner(conn)
 //	in.Buffer(nil, limit+frame.HeaderSize)

@@ -19,7 +19,8 @@ func TestFrames(t *testing.T) {
 		err    error
 	}{
 		{"", nil, nil},
-		{"\x00\x00\x00\x05hello\x00\x00\x00\x00\x00\x00\x00\x02hi", []string{"hello", "", "hi"}, nil},
+		{"\x00\x00\x00\x05hello\x00\x00\x00\x00\x00\x00\x00\x02hi", []string{"hello", "", "hi"},
+			nil},
 		{"\x00\x00\x00\x02hi\x00\x00", []string{"hi"}, io.ErrUnexpectedEOF},
 		{"\x00\x00\x00\x02h", nil, io.ErrUnexpectedEOF},
 		{"\x00\x00\x00\x06hello!", nil, frame.ErrTooLarge},

@@ -25,7 +25,8 @@ func TestServer_OnPort0(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
-	// Dial needs no pause before it: from Listen on, the kernel lets clients in.
+	// Dial needs no pause before it: from Listen on, the kernel lets clients
+	// in.
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
