@@ -21,7 +21,8 @@
 //
 // from the workspace's top folder runs the chapters' commands again and writes
 // down what they print now; with -run Mistakes it makes docs/mistakes/ again.
-// -short leaves out the mistakes, the hints and the tap. Two proofs run on demand alone:
-// -load puts the solutions under load, and -assertions removes each assertion
-// of the exercises and looks for a mistake that gets through.
+// -short leaves out the mistakes, the hints and the tap. On demand alone: -load
+// puts the solutions under load, -assertions removes each assertion of the
+// exercises and looks for a mistake that gets through, and -endless puts code
+// without end into each function that a learner writes, in all ways.
 package course

@@ -130,7 +130,7 @@ func TestMistakesPages(t *testing.T) {
 				said := outputs.said[m.id()]
 				for _, promised := range m.red[caught[0].test] {
 					if !strings.Contains(words(said), words(promised)) {
-						t.Errorf("mistakes/%s promises %q, and its page shows other words. To write them: "+
+						t.Errorf("mistakes/%s promises %q, but its page shows other words: "+
 							"go test ./internal/course -run 'Mistakes/^%s$' -update",
 							m.name, promised, m.id())
 					}
