@@ -30,7 +30,7 @@ func (e *Exercise) AgainUnderRace() {
 	file, err := raceBinary(e)
 	if err != nil {
 		e.Skip(wrap("Everything passes so far. Only the race detector could tell the rest, and "+
-			err.Error(), firstWidth))
+			err.Error()+".", firstWidth))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
 	defer cancel()
@@ -109,9 +109,9 @@ func buildForRace(e *Exercise) (string, error) {
 	case ctx.Err() != nil: // what is compiled by now is kept for the next time
 		doNotCache()
 		return "", errors.New("compiling for it takes too long the first time. " +
-			"Run the tests once more: it'll take less.")
+			"Run the tests once more: it'll take less")
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("the go command isn't available here.")
+		return "", errors.New("the go command isn't available here")
 	}
 	doNotCache() // a compiler may be there next time
 	return "", fmt.Errorf("it needs a C compiler, such as gcc or clang, and cgo (CGO_ENABLED=1). "+

@@ -69,7 +69,7 @@ func main() {
 	case "stderr":
 		fmt.Fprintln(os.Stderr, "to standard error")
 	case "memory":
-		for {
+		for n := 0; n >= 0; n++ {
 			go func() { select {} }()
 		}
 	case "flood":
@@ -92,7 +92,7 @@ func main() {
 		conn.Close()
 	case "busy":
 		fmt.Println("busy")
-		for {
+		for n := 0; ; n++ {
 		}
 	case "wait":
 		fmt.Println("waiting")
