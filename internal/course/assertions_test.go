@@ -41,21 +41,22 @@ func TestAssertions(t *testing.T) {
 	t.Run("mistakes", func(t *testing.T) {
 		bank := mistakes(t)
 		trials := try(t, steps(t), bank, func(dir string) {
-			makeRemovable(t, dir,
-				all[filepath.Base(dir)])
+			makeRemovable(t, dir, all[filepath.Base(dir)])
 		})
-		for _, m := range bank {
-			t.Run(m.id(), func(t *testing.T) {
+		for _, tr := range trials {
+			t.Run(tr.name, func(t *testing.T) {
 				t.Parallel()
-				need := func(place string) bool {
-					mu.Lock()
-					defer mu.Unlock()
-					return neededBy[m.step+"/"+place] == ""
-				}
-				for place := range assertionsThatCatch(t, trials[m.name], m, all[m.step], need) {
-					mu.Lock()
-					neededBy[m.step+"/"+place] = m.name
-					mu.Unlock()
+				for _, m := range tr.mistakes {
+					need := func(place string) bool {
+						mu.Lock()
+						defer mu.Unlock()
+						return neededBy[m.step+"/"+place] == ""
+					}
+					for place := range assertionsThatCatch(t, tr, m, all[m.step], need) {
+						mu.Lock()
+						neededBy[m.step+"/"+place] = m.name
+						mu.Unlock()
+					}
 				}
 			})
 		}

@@ -126,7 +126,7 @@ func (m mistake) make(t *testing.T, dir string) {
 
 // isRace tells whether the race detector has to do with what the mistake
 // promises.
-func (m mistake) isRace() bool { return m.promises("race") }
+func (m mistake) isRace() bool { return m.promises("race detector") }
 
 // promises tells whether the mistake promises the words, of any exercise.
 func (m mistake) promises(words string) bool {
@@ -152,18 +152,16 @@ func mistakes(t *testing.T) []mistake {
 // Each mistake is caught by just the exercises that it names, in the words that
 // it promises. What the exercises after the last one of them say is not asked.
 // With -update, the pages of docs/mistakes show what they say now.
+//
+// The mistakes of a trial run one after the other, as they use the same port,
+// beside those of other trials. To run one of them: -run 'TestMistakes//name'.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("the mistakes take a minute or two")
 	}
 	steps, bank := steps(t), mistakes(t)
-	trials := try(t, steps, bank, nil)
 	show := func(m mistake, said string) {}
-	byName := map[string]step{}
-	for _, s := range steps {
-		byName[s.name] = s
-	}
 	if *update {
 		outputs := readBankOutputs(t)
 		makeBankPages(t, steps, bank, outputs.said) // fails now if it must
@@ -172,63 +170,67 @@ func TestMistakes(t *testing.T) {
 			writeBankPages(t, makeBankPages(t, steps, bank, outputs.said))
 		})
 	}
-	for _, m := range bank {
-		t.Run(m.id(), func(t *testing.T) {
+	for _, tr := range try(t, steps, bank, nil) {
+		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
-			if m.isRace() {
-				needRaceDetector(t)
+			for _, m := range tr.mistakes {
+				t.Run(m.id(), func(t *testing.T) {
+					show(m, tr.catch(t, m))
+				})
 			}
-			if m.promises("never came to rest") && runtime.GOOS != "linux" {
-				t.Skip("only Linux tells what a program's threads do")
-			}
-			s, known := byName[m.step]
-			require.Truef(t, known, "mistakes/%s: there is no %s", m.name, m.step)
-			caught := m.caughtBy(s)
-			require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
-			files := m.testFiles(steps)
-			// the exercises of these files, up to the last one that the mistake
-			// names
-			var come []string
-			for _, e := range s.exercises {
-				if slices.Contains(files,
-					path.Base(e.file)) && e.number <= caught[len(caught)-1].number {
-					come = append(come, e.test)
-				}
-			}
-			which := "^(" + strings.Join(come, "|") + ")$"
-			v := trials[m.name].judge(t, m, which)
-			// Which symptom of a wrong program shows first can be chance.
-			for tries := 1; tries < 3 && !m.isCaught(v); tries++ {
-				v = trials[m.name].judge(t, m, which)
-			}
-
-			var red []string
-			for name, result := range v.results {
-				require.NotEmptyf(t, result.action, "mistakes/%s: %s does not end:\n%s", m.name,
-					name, v.output)
-				if result.action == "fail" {
-					red = append(red, name)
-				}
-			}
-			slices.Sort(red)
-			named := slices.Sorted(maps.Keys(m.red))
-			require.Equalf(t, named, red,
-				"mistakes/%s names other exercises than those that are red:\n%s", m.name, v.output)
-			for _, e := range s.exercises {
-				if m.red[e.test] == nil {
-					continue
-				}
-				r := v.results[e.test]
-				checkRed(t, e, r)
-				for _, promised := range m.red[e.test] {
-					require.Containsf(t, words(r.output), words(promised),
-						"mistakes/%s: the message of %s in %s has not these words:\n%s",
-						m.name, e.test, e.file, r.output)
-				}
-			}
-			show(m, message(caught[0], v.results[caught[0].test]))
 		})
 	}
+}
+
+// catch makes sure that the mistake is caught as it promises, and returns the
+// message of the first exercise that catches it.
+func (tr *trial) catch(t *testing.T, m mistake) string {
+	t.Helper()
+	if m.isRace() {
+		needRaceDetector(t)
+	}
+	if m.promises("never came to rest") && runtime.GOOS != "linux" {
+		t.Skip("only Linux tells what a program's threads do")
+	}
+	caught := m.caughtBy(tr.step)
+	require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
+	// the exercises of the trial's files, up to the last one that the mistake
+	// names
+	var come []string
+	for _, e := range tr.step.exercises {
+		if slices.Contains(tr.tests, path.Base(e.file)) && e.number <= caught[len(caught)-1].number {
+			come = append(come, e.test)
+		}
+	}
+	which := "^(" + strings.Join(come, "|") + ")$"
+	v := tr.judge(t, m, which)
+	// Which symptom of a wrong program shows first can be chance.
+	for tries := 1; tries < 3 && !m.isCaught(v); tries++ {
+		v = tr.judge(t, m, which)
+	}
+
+	var red []string
+	for name, result := range v.results {
+		require.NotEmptyf(t, result.action, "mistakes/%s: %s does not end:\n%s", m.name, name,
+			v.output)
+		if result.action == "fail" {
+			red = append(red, name)
+		}
+	}
+	slices.Sort(red)
+	named := slices.Sorted(maps.Keys(m.red))
+	require.Equalf(t, named, red, "mistakes/%s names other exercises than those that are red:\n%s",
+		m.name, v.output)
+	for _, e := range caught {
+		r := v.results[e.test]
+		checkRed(t, e, r)
+		for _, promised := range m.red[e.test] {
+			require.Containsf(t, words(r.output), words(promised),
+				"mistakes/%s: the message of %s in %s has not these words:\n%s",
+				m.name, e.test, e.file, r.output)
+		}
+	}
+	return message(caught[0], v.results[caught[0].test])
 }
 
 // isCaught reports whether the exercises that the mistake names, and no others,

@@ -22,8 +22,11 @@ import (
 // longer than running the exercises. It's that of a package in a copy of the
 // step, which has a folder below it for each mistake: the step with the
 // mistake, and its tests as ordinary files. The tests of the package itself
-// call those of the mistake that the environment variable [chosen] names.
+// call those of the mistake that the environment variable [chosen] names. Its
+// mistakes take turns: they use the same port.
 type trial struct {
+	name  string // "step3-concurrency-7"
+	step  step
 	dir   string   // a step will be laid there, and solved
 	tests []string // the test files that the mistakes need
 	// 20010, for example, stands for 20000 there: trials don't wait for their
@@ -31,28 +34,30 @@ type trial struct {
 	port     int
 	mistakes []mistake
 	rewrite  func(dir string) // see try
-
-	build sync.Once
-	file  string     // the test binary, when it's built
-	turn  sync.Mutex // one process at a time uses the port
+	file     string           // the test binary, when it's built
 }
 
 // chosen is the environment variable that tells a trial which mistake to make.
 const chosen = "TCP_STEPS_MISTAKE"
 
-// try returns the trials of the mistakes, by the mistakes' names. rewrite, if
-// it isn't nil, may change the tests beforehand: in dir, a copy of a step.
-func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) map[string]*trial {
+// try returns the trials of the mistakes. rewrite, if it isn't nil, may change
+// the tests beforehand: in dir, a copy of a step.
+func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) []*trial {
 	t.Helper()
-	// Few mistakes in a trial wait for each other, and when one changes, few
-	// others are built anew.
+	// When a mistake changes, few others are built anew.
 	const many = 12
-	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps), m.isRace()) }
+	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps)) }
 	size := map[string]int{}
+	byName := map[string]step{}
+	for _, s := range steps {
+		byName[s.name] = s
+	}
 	for _, m := range bank {
+		require.Containsf(t, byName, m.step, "mistakes/%s: there is no %s", m.name, m.step)
 		size[group(m)]++
 	}
-	trials, all := map[string]*trial{}, map[string]*trial{}
+	var all []*trial
+	byKey := map[string]*trial{}
 	for _, m := range bank {
 		// What follows from the name doesn't change when a mistake is added.
 		part := crc32.ChecksumIEEE([]byte(m.name)) % uint32((size[group(m)]+many-1)/many)
@@ -60,14 +65,16 @@ func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) m
 		if m.isRace() {
 			key = m.name
 		}
-		if all[key] == nil {
-			all[key] = &trial{dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all),
+		if byKey[key] == nil {
+			tr := &trial{name: fmt.Sprint(m.step, "-", len(all)+1), step: byName[m.step],
+				dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all),
 				rewrite: rewrite}
+			byKey[key] = tr
+			all = append(all, tr)
 		}
-		all[key].mistakes = append(all[key].mistakes, m)
-		trials[m.name] = all[key]
+		byKey[key].mistakes = append(byKey[key].mistakes, m)
 	}
-	return trials
+	return all
 }
 
 // testFiles returns the step's test files with the exercises that the mistake
@@ -91,10 +98,9 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	if m.isRace() {
 		return tr.judgeRace(t, m, which, env...)
 	}
-	tr.build.Do(func() { tr.file = tr.make(t) })
-	require.NotEmpty(t, tr.file, "another mistake in the same trial couldn't be made")
-	tr.turn.Lock()
-	defer tr.turn.Unlock()
+	if tr.file == "" {
+		tr.file = tr.make(t)
+	}
 	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
 	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0",
 		"-test.timeout=5m", "-test.run=" + which}
@@ -130,9 +136,8 @@ func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string)
 // solved lays the trial's step, solves it and returns its folder.
 func (tr *trial) solved(t *testing.T) string {
 	t.Helper()
-	s := step{name: tr.mistakes[0].step}
-	dir := layIn(t, tr.dir, s)
-	solve(t, s, dir)
+	dir := layIn(t, tr.dir, tr.step)
+	solve(t, tr.step, dir)
 	if tr.rewrite != nil {
 		tr.rewrite(dir)
 	}
@@ -164,7 +169,7 @@ func (tr *trial) make(t *testing.T) string {
 		}
 		require.NoError(t, os.Remove(file))
 	})
-	module := "example.com/tcp-steps/" + tr.mistakes[0].step
+	module := "example.com/tcp-steps/" + tr.step.name
 	for _, m := range tr.mistakes {
 		place := filepath.Join(dir, m.id())
 		for name, text := range sources {
