@@ -1347,40 +1347,54 @@ func thousandClients(t *program.T) {
 	server := &echo.Server{Log: slog.New(slog.DiscardHandler)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	first := dial(t, ln)
-	err := first.talk(3 * time.Second)
-	require.NoErrorf(t, err, "One client connected: %v.", err)
-	err = first.leave(3 * time.Second)
-	require.NoErrorf(t, err, "One client connected and half-closed: %v.", err)
+	comeAndGo(t, dial(t, ln))
 	var clients []*client
 	for range many {
 		clients = append(clients, dial(t, ln))
 	}
 
-	err = each(clients, (*client).talk)
+	err := each(clients, (*client).talk)
 	require.NoErrorf(t, err, "%d clients were connected. One of them: %v.", many, err)
-	require.Truef(t, soon(func() bool { return server.Clients() == many }), `
-		%d clients were connected and had their answers. Clients returned %d.`,
-		many, server.Clients())
+	known := settle(server.Clients, many)
+	require.Equalf(t, many, known, `
+		%d clients were connected and had their answers. Clients returned %d.`, many, known)
 
 	err = each(clients, (*client).leave)
 	require.NoErrorf(t, err, "%d clients half-closed. One of them: %v.", many, err)
-	require.Truef(t, soon(func() bool { return server.Clients() == 0 && ln.open.Load() == 0 }), `
+	known, open := settle(server.Clients, 0), settle(ln.Open, 0)
+	require.Truef(t, known == 0 && open == 0, `
 		%d clients came and left. Clients returned %d, and %d connections were still open.`,
-		many, server.Clients(), ln.open.Load())
+		many, known, open)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	shutDownAtOnce(t, server, served)
+}
+
+// comeAndGo has the only client of a server talk and leave.
+func comeAndGo(t *program.T, only *client) {
+	err := only.talk(patience)
+	require.NoErrorf(t, err, "One client connected: %v.", err)
+	err = only.leave(patience)
+	require.NoErrorf(t, err, "One client connected and half-closed: %v.", err)
+}
+
+// shutDownAtOnce shuts down a server that has no client any more.
+func shutDownAtOnce(t *program.T, server *echo.Server, served <-chan error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err = server.Shutdown(ctx)
+	err := server.Shutdown(ctx)
 	require.NoErrorf(t, err, "All clients had left, but Shutdown returned the error %q.", err)
 	select {
 	case err = <-served:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("Shutdown returned, but Serve didn't.")
 	}
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
 		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
 }
+
+// patience is how long a test waits for a server over real TCP in which nothing
+// moves.
+const patience = 3 * time.Second
 
 // A countingListener knows how many of its connections are open.
 type countingListener struct {
@@ -1395,6 +1409,9 @@ func countConns(t *program.T) *countingListener {
 	t.Cleanup(func() { ln.Close() })
 	return &countingListener{Listener: ln}
 }
+
+// Open returns how many connections are open.
+func (ln *countingListener) Open() int { return int(ln.open.Load()) }
 
 func (ln *countingListener) Accept() (net.Conn, error) {
 	conn, err := ln.Listener.Accept()
@@ -1427,10 +1444,10 @@ func dial(t *program.T, ln net.Listener) *client {
 }
 
 // each does the same for all clients at once and returns the first error.
-func each(clients []*client, do func(c *client, patience time.Duration) error) error {
+func each(clients []*client, do func(c *client, limit time.Duration) error) error {
 	errs := make(chan error, len(clients))
 	for _, c := range clients {
-		go func() { errs <- do(c, 10*time.Second) }()
+		go func() { errs <- do(c, 3*patience) }()
 	}
 	for range clients {
 		if err := <-errs; err != nil {
@@ -1441,8 +1458,8 @@ func each(clients []*client, do func(c *client, patience time.Duration) error) e
 }
 
 // talk sends ten messages and says what's wrong with an answer.
-func (c *client) talk(patience time.Duration) error {
-	c.SetDeadline(time.Now().Add(patience))
+func (c *client) talk(limit time.Duration) error {
+	c.SetDeadline(time.Now().Add(limit))
 	for i := range 10 {
 		message := fmt.Sprintf("message %d of %v", i+1, c.LocalAddr())
 		if _, err := io.WriteString(c, message); err != nil {
@@ -1462,8 +1479,8 @@ func (c *client) talk(patience time.Duration) error {
 }
 
 // leave half-closes and says what came instead of the end of the connection.
-func (c *client) leave(patience time.Duration) error {
-	c.SetDeadline(time.Now().Add(patience))
+func (c *client) leave(limit time.Duration) error {
+	c.SetDeadline(time.Now().Add(limit))
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
 	if err != nil || len(rest) > 0 {
@@ -1473,12 +1490,17 @@ func (c *client) leave(patience time.Duration) error {
 	return nil
 }
 
-// soon waits until something holds, for ten seconds at most.
-func soon(holds func() bool) bool {
-	for begin := time.Now(); !holds() && time.Since(begin) < 10*time.Second; {
+// settle waits until count returns want, as long as its result changes, and
+// returns the last one.
+func settle(count func() int, want int) int {
+	last, since := count(), time.Now()
+	for last != want && time.Since(since) < patience {
 		time.Sleep(time.Millisecond)
+		if now := count(); now != last {
+			last, since = now, time.Now()
+		}
 	}
-	return holds()
+	return last
 }
 
 // freeDescriptors returns how many files this process may still open, or

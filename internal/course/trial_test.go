@@ -45,7 +45,7 @@ const chosen = "TCP_STEPS_MISTAKE"
 func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) []*trial {
 	t.Helper()
 	// When a mistake changes, few others are built anew.
-	const many = 12
+	const many = 24
 	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps)) }
 	size := map[string]int{}
 	byName := map[string]step{}
