@@ -100,8 +100,8 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 	require.LessOrEqualf(t, len(answer), len(sent), `
 		The client sent %s and got %s: more than it had sent.
 
-		Either Write got the whole array, of which Read had filled only the first n bytes, or
-		some bytes were sent twice.`,
+		Either Write got the whole array, though Read filled only its first n bytes, or some
+		bytes were sent twice.`,
 		countBytes(len(sent)), countBytes(len(answer)))
 	require.Falsef(t, len(answer) == len(sent) && sorted(answer) == sorted(sent), `
 		The client sent %s and got the same bytes in another order.
