@@ -247,8 +247,8 @@ func lateAnswersArePrinted(t *wire.T) {
 		The server answered "first", and "second" a minute later, then closed. The screen
 		shows %s. Run: %s.
 
-		How long the server takes, the client can't know. The server's end of the connection
-		is the sign to wait for.`, wire.Show(screen.Text()), running)
+		The client can't know how long the server takes. It waits until the server ends the
+		connection.`, wire.Show(screen.Text()), running)
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		All answers came, then the server closed the connection. Run: %s.
 

@@ -125,7 +125,7 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 		full, as io.ReadFull and a bufio.Writer without Flush do.`,
 		countBytes(len(sent)), len(answer))
 	t.Fatalf(`
-		The client sent %s and only %d came back. The others were lost.
+		The client sent %s and only %d came back. The others never came.
 
 		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
 		asked for. If each round makes a new one, those bytes are gone.`,

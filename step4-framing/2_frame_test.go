@@ -499,7 +499,7 @@ func streamEnds(t *wire.T, cut int, withEnd bool) {
 		return
 	}
 	require.Falsef(t, cut == headerSize && end.err == io.EOF, `
-		Then ReadFrame returned io.EOF, as for a clean end.
+		Then ReadFrame returned io.EOF, which means a clean end.
 
 		The frame is truncated. io.ReadFull returns io.EOF if it read no byte, and here it
 		was asked for those of the payload.`)
@@ -554,8 +554,8 @@ func hostileHeader(t *wire.T, header string) {
 	})
 
 	require.Falsef(t, taken > 0.5, `
-		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory for a payload of
-		which nothing had come.
+		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory before
+		any of the payload had come.
 
 		Sending four bytes costs a client nothing. A Reader that has received no large frame
 		needs no large buffer.`, taken)
