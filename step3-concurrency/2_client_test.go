@@ -247,8 +247,8 @@ func lateAnswersArePrinted(t *wire.T) {
 		The server answered "first", and "second" a minute later, then closed. The screen
 		shows %s. Run: %s.
 
-		How long the server takes, the client can't know. The server's end of the connection
-		is the sign to wait for.`, wire.Show(screen.Text()), running)
+		The client can't know how long the server takes. It waits until the server ends the
+		connection.`, wire.Show(screen.Text()), running)
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		All answers came, then the server closed the connection. Run: %s.
 
@@ -338,8 +338,8 @@ func connectionIsClosedInstead(t *wire.T) {
 	require.Truef(t, running.Returned() && server.Closed(), `
 		The input ended, and the server doesn't learn of it. Run: %s.
 
-		This connection can't end one half alone. The only way to say that nothing more comes
-		is to close it, and to return.`, running)
+		This connection can't end one half alone. Close it and return: that tells the server
+		that nothing more comes.`, running)
 }
 
 func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
@@ -442,7 +442,7 @@ func qQuits(t *wire.T, line string) {
 	require.NoErrorf(t, running.Err(), `
 		Run: %s.
 
-		Quitting is a good end, for which Run returns nil.`, running)
+		Quitting is a good end, so Run must return nil.`, running)
 	require.True(t, server.Closed(), `
 		Run has returned, and the connection is still open.
 

@@ -100,8 +100,8 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 	require.LessOrEqualf(t, len(answer), len(sent), `
 		The client sent %s and got %s: more than it had sent.
 
-		Either Write got the whole array, of which Read had filled only the first n bytes, or
-		some bytes were sent twice.`,
+		Either Write got the whole array, though Read filled only its first n bytes, or some
+		bytes were sent twice.`,
 		countBytes(len(sent)), countBytes(len(answer)))
 	require.Falsef(t, len(answer) == len(sent) && sorted(answer) == sorted(sent), `
 		The client sent %s and got the same bytes in another order.
@@ -125,7 +125,7 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 		full, as io.ReadFull and a bufio.Writer without Flush do.`,
 		countBytes(len(sent)), len(answer))
 	t.Fatalf(`
-		The client sent %s and only %d came back. The others were lost.
+		The client sent %s and only %d came back. The others never came.
 
 		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
 		asked for. If each round makes a new one, those bytes are gone.`,

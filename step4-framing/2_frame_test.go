@@ -249,7 +249,7 @@ func elevenBytes(t *wire.T) {
 	require.Lenf(t, arrived, headerSize+10, `
 		After the refused frame, "ten bytes." was written and flushed, and %s came.
 
-		Of a refused frame, nothing may stay in the buffer.`, wire.Show(arrived))
+		Nothing of a refused frame may stay in the buffer.`, wire.Show(arrived))
 }
 
 func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
@@ -489,8 +489,8 @@ func streamEnds(t *wire.T, cut int, withEnd bool) {
 	require.Truef(t, end.err != nil && end.payload == "", `
 		Then ReadFrame %v.
 
-		What is not whole is never returned. A caller who takes it for a message acts on half
-		an order.`, end)
+		ReadFrame must never return part of a payload. A caller who takes it for a message
+		acts on half an order.`, end)
 	if cut == 0 {
 		require.Truef(t, end.err == io.EOF, `
 			Then ReadFrame %v, not io.EOF itself.
@@ -499,7 +499,7 @@ func streamEnds(t *wire.T, cut int, withEnd bool) {
 		return
 	}
 	require.Falsef(t, cut == headerSize && end.err == io.EOF, `
-		Then ReadFrame returned io.EOF, as for a clean end.
+		Then ReadFrame returned io.EOF, which means a clean end.
 
 		The frame is truncated. io.ReadFull returns io.EOF if it read no byte, and here it
 		was asked for those of the payload.`)
@@ -554,8 +554,8 @@ func hostileHeader(t *wire.T, header string) {
 	})
 
 	require.Falsef(t, taken > 0.5, `
-		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory for a payload of
-		which nothing had come.
+		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory before
+		any of the payload had come.
 
 		Sending four bytes costs a client nothing. A Reader that has received no large frame
 		needs no large buffer.`, taken)
@@ -756,7 +756,7 @@ func failOnce(t *wire.T, payloads ...string) {
 	require.True(t, err != nil && err != errWaits, `
 		The first Write failed after 6 bytes. Neither WriteFrame nor Flush returned an error.
 
-		The caller must learn that its frame wasn't sent, also if WriteFrame called Write
+		The caller must learn that its frame wasn't sent, even if WriteFrame called Write
 		because the buffer was large.`)
 	require.Equalf(t, 1, calls, `
 		Write failed, but was called again: %s came, then %d bytes more.

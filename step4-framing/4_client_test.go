@@ -205,7 +205,7 @@ func qIsNoFrame(t *wire.T, q string) {
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		%q was typed. Run: %s.
 
-		Quitting is a good end, for which Run returns nil.`, q, running)
+		Quitting is a good end, so Run must return nil.`, q, running)
 }
 
 // A slowCloser takes a second for CloseWrite, after the server has learned of
@@ -254,8 +254,8 @@ func connectionIsClosedInstead(t *wire.T) {
 	require.Truef(t, running.Returned() && server.Closed(), `
 		The input ended, and the server doesn't learn of it. Run: %s.
 
-		This connection can't end one half alone. The only way to say that nothing more comes
-		is to close it, and to return.`, running)
+		This connection can't end one half alone. Close it and return: that tells the server
+		that nothing more comes.`, running)
 }
 
 func Test21_PrintsEachAnswerWhole(t *testing.T) {
