@@ -131,7 +131,7 @@ func TestMistakesPages(t *testing.T) {
 				for _, promised := range m.red[caught[0].test] {
 					if !strings.Contains(words(said), words(promised)) {
 						t.Errorf("mistakes/%s promises %q, but its page shows other words: "+
-							"go test ./internal/course -run 'Mistakes/^%s$' -update",
+							"go test ./internal/course -run 'TestMistakes//^%s$' -update",
 							m.name, promised, m.id())
 					}
 				}
