@@ -198,7 +198,8 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	// names
 	var come []string
 	for _, e := range tr.step.exercises {
-		if slices.Contains(tr.tests, path.Base(e.file)) && e.number <= caught[len(caught)-1].number {
+		if slices.Contains(tr.tests, path.Base(e.file)) &&
+			e.number <= caught[len(caught)-1].number {
 			come = append(come, e.test)
 		}
 	}
