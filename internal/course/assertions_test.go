@@ -112,8 +112,8 @@ func assertionsIn(t *testing.T, name, text string) []assertion {
 		}
 		begin, end := files.Position(statement.Pos()), files.Position(statement.End())
 		line, _, _ := strings.Cut(text[begin.Offset:end.Offset], "\n")
-		if strings.HasPrefix(line,
-			"require.") && line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
+		if strings.HasPrefix(line, "require.") &&
+			line != "require.NoError(t, err)" && line != "require.NoError(e, err)" {
 			all = append(all, assertion{name, line, begin.Line, end.Line, begin.Offset, end.Offset})
 		}
 		return true

@@ -331,8 +331,7 @@ func checkConsole(t *testing.T, p page) {
 
 var stepName = regexp.MustCompile(`step\d-\w+`)
 
-func runConsole(t *testing.T, workspace, command, state string,
-	env ...string) string {
+func runConsole(t *testing.T, workspace, command, state string, env ...string) string {
 	t.Helper()
 	if name := stepName.FindString(command); name != "" {
 		dir := filepath.Join(workspace, name)
@@ -341,8 +340,8 @@ func runConsole(t *testing.T, workspace, command, state string,
 		if state != "" {
 			solve(t, step{name: name}, dir)
 		}
-		if file, isMistake := strings.CutPrefix(state,
-			"with "); isMistake && state != "with the solution" {
+		file, isMistake := strings.CutPrefix(state, "with ")
+		if isMistake && file != "the solution" {
 			m := readMistake(t, filepath.FromSlash(file))
 			m.make(t, dir)
 		}
@@ -353,8 +352,7 @@ func runConsole(t *testing.T, workspace, command, state string,
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = workspace
-	cmd.Env = append(os.Environ(), "GOWORK=", trimmed(), "NO_COLOR=1", "TZ=UTC")
-	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(append(os.Environ(), "GOWORK=", trimmed(), "NO_COLOR=1", "TZ=UTC"), env...)
 	out, _ := cmd.CombinedOutput()
 	return trimLines(downloads.ReplaceAllString(strings.ReplaceAll(string(out), "\r", ""), ""))
 }

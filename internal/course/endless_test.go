@@ -88,8 +88,8 @@ func tryEndless(t *testing.T, name, file, function, exercise, code string) {
 	was, ok := declarations(t, source)[function]
 	require.Truef(t, ok, "solutions/%s/%s has no %s", name, file, function)
 	text := source[was.begin:was.end]
-	source = source[:was.begin] + strings.Replace(text, "{\n", "{\n"+code+"\n",
-		1) + source[was.end:]
+	text = strings.Replace(text, "{\n", "{\n"+code+"\n", 1)
+	source = source[:was.begin] + text + source[was.end:]
 	fixed, err := imports.Process(place, []byte(source), nil)
 	require.NoErrorf(t, err, "%s", source)
 	write(t, place, string(fixed))

@@ -207,7 +207,8 @@ func test(t testing.TB, dir string, env ...string) verdict {
 func testOnly(t testing.TB, dir, which string, env ...string) verdict {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	args := []string{"test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=" + which, "."}
+	args := []string{"test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run=" + which,
+		"./..."}
 	return run(t, command(dir, args...), env...)
 }
 

@@ -8,7 +8,7 @@ import (
 // The owner is a goroutine to which all that changes belongs: the listener and
 // the clients. The others ask it to do something, one after the other, and so
 // there is nothing to lock. It ends when Shutdown has begun and the last client
-// has left; after that nobody asks any more.
+// has left; after that it gets no more questions.
 type owner struct {
 	ask      chan func(*state)
 	stopping chan struct{} // closed when Shutdown begins

@@ -35,7 +35,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !o.listen(ln) {
 		return ErrServerClosed
 	}
-	// Whoever takes a token out may accept a client. Without a limit the
+	// The goroutine that takes a token may accept a client. Without a limit the
 	// channel is closed: it always has one.
 	tokens := make(chan struct{}, max(s.MaxClients, 0))
 	for range cap(tokens) {

@@ -33,7 +33,7 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 }
 
 // A sender sends the lines. When it ends early it closes the connection, so
-// that nobody waits for answers any more.
+// that no client waits for answers any more.
 type sender struct {
 	conn  net.Conn
 	ended chan struct{}
