@@ -177,8 +177,8 @@ func command(dir string, args ...string) *exec.Cmd {
 }
 
 // trimmed is the setting with which a package in another folder isn't compiled
-// again.
-func trimmed() string { return "GOFLAGS=" + os.Getenv("GOFLAGS") + " -trimpath" }
+// again, and the linker leaves out what only a debugger needs.
+func trimmed() string { return "GOFLAGS=" + os.Getenv("GOFLAGS") + " -trimpath -ldflags=-s" }
 
 // A verdict is what go test said.
 type verdict struct {
