@@ -314,10 +314,6 @@ func checkConsole(t *testing.T, p page) {
 			now = proofPrints(t, printed)
 		} else {
 			now = runConsole(t, workspace, command, b.comment, env...)
-			// Which symptom of a wrong program shows first can be chance.
-			for tries := 1; tries < 3 && timeless(printed) != timeless(now); tries++ {
-				now = runConsole(t, workspace, command, b.comment, env...)
-			}
 		}
 		if timeless(printed) == timeless(now) {
 			continue
