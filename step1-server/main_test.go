@@ -71,8 +71,8 @@ func Test02_EchoesAMessage(t *testing.T) {
 			The client sent "hello" and got no answer. The server: %s.
 
 			Connecting proves little: the kernel accepts connections on its own. Does main pass
-			the connection to process? Does process Read into a buffer with a length, then Write?`,
-			server)
+			the connection to process? Does process Read into a buffer with a length, then Write,
+			and Flush if it has a bufio.Writer?`, server)
 		require.Falsef(t, strings.HasPrefix(answer, "hello\x00"), `
 			5 bytes went in, and %d came back.
 
@@ -147,8 +147,8 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 			The client got an answer and was silent for a minute. Then "still here" went in, and
 			%s came back.
 
-			A client may be silent for as long as it likes. If process sets a deadline: it's a
-			moment, and after it every Read and Write fails.`, wire.Show(answer))
+			A client may be silent for as long as it likes. A deadline, if process sets one, is a
+			moment: after it every Read and Write fails.`, wire.Show(answer))
 	})
 }
 
@@ -492,7 +492,7 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 			require.Truef(t, client.Closed(), `
 				%s failed. process returned, but it left the connection open.
 
-				process must close a connection that failed like any other.`, vanishing.call)
+				process must close a connection that failed, like any other.`, vanishing.call)
 		})
 	}
 }
