@@ -40,15 +40,16 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 			message += server.Surplus()
 
 			require.Falsef(t, message == "" && listener.HasAnother(), `
-				The client opened a second connection to send what was typed.
+				When a line was typed, the client opened a second connection.
 
-				One connection carries all messages, as long as it lasts.`)
+				One connection carries all messages.`)
 			if message == "" {
 				client.CloseInput()
 				require.NotEqual(t, text, server.ReceiveSoon(len(text)), `
-					The client sent the line only when its input had ended.
+					The client sent the line only after its input had ended.
 
-					It reads all of its input before it sends any of it, as io.ReadAll does.`)
+					Either it reads all of its input first, as io.ReadAll does, or it keeps the
+					line in a bufio.Writer and calls no Flush.`)
 			}
 			require.NotEqualf(t, text+line.ending, message, `
 				%q was typed, and the client sent it with its ending.
@@ -87,7 +88,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			log and the built-in println write there. Results go to standard output, where
 			fmt.Println writes.`)
 		require.Falsef(t, !shown && strings.Contains(client.Stdout(), "hello"), `
-			The client printed %q, which was typed, instead of the server's answer, %q.`,
+			The client printed %q, which was typed, but not the server's answer, %q.`,
 			"hello", "good evening")
 		if !shown {
 			awaited := server.Awaited(func() bool {
@@ -97,16 +98,28 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 				The server answered, and the client showed the answer only after %s.
 
 				ReadString and Scan wait for a newline, io.ReadFull for a full buffer, io.ReadAll
-				for the end of the connection. Read returns what has arrived.`, awaited)
+				for the end of the connection. Read returns what has arrived. A bufio.Writer
+				prints when it's full or at Flush.`, awaited)
 		}
 		require.Truef(t, shown, `
 			The server answered %q, but the client's standard output doesn't contain it. The
 			client: %s.`, "good evening", client)
-		require.NotContains(t, client.Stdout(), "\x00", `
-			Behind the answer the client printed bytes of value 0 that the server didn't send.
+	})
+	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
 
-			What lies behind n in the buffer isn't part of the answer. A terminal hides these
-			bytes, a file doesn't.`)
+		client.Type("hello\n")
+		server.Receive(5)
+		server.Send("good evening")
+		client.Shows("good evening")
+
+		require.NotContains(t, client.Stdout(), "\x00", `
+			After the answer the client printed bytes of value 0 that the server hadn't sent.
+
+			The bytes after the first n in the buffer aren't part of the answer. A terminal hides
+			zeros, but a file contains them.`)
 	})
 }
 
@@ -122,19 +135,19 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 			{"two", "TWO"},
 			{"\t100%d\xff\x00\r. ", "100%d"},
 			{"你好 \xe5", "你好"},
-			{strings.Repeat("3", 128), strings.Repeat("e", 128)},
-			{strings.Repeat("4", 512), strings.Repeat("r", 512)},
+			{strings.Repeat("3", 128), "three"},
+			{strings.Repeat("4", 512), "four"},
 		} {
 			client.Type(line.typed + "\n")
 			message := server.Receive(len(line.typed))
 			require.Falsef(t, message == "" && listener.HasAnother(), `
-				The client opened a second connection to send %s.
+				When %s was typed, the client opened a second connection.
 
-				One connection carries all messages, as long as it lasts.`, wire.Show(line.typed))
+				One connection carries all messages.`, wire.Show(line.typed))
 			require.NotEmptyf(t, message, `
 				%s was typed, and the client sent nothing. The client: %s.
 
-				A client sends line after line, on the same connection, until it's told to quit.`,
+				A client must send line after line, on the same connection, until the user quits.`,
 				wire.Show(line.typed), client)
 			require.Equalf(t, line.typed, message, `
 				%s was typed, and the client sent %s.
@@ -147,11 +160,43 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 				The answer to %s was %s, but the client's standard output doesn't contain it. The
 				client: %s.`, wire.Show(line.typed), wire.Show(line.answer), client)
 		}
+	})
+	program.Test(e, "a long answer, then a short one", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+
+		for _, answer := range []string{"the answer to one", "TWO"} {
+			client.Type("hello\n")
+			server.Receive(5)
+			server.Send(answer)
+			client.Shows(answer)
+		}
+
 		require.NotContains(t, client.Stdout(), "TWO answer", `
 			The client printed "TWO answer to one" where the server had answered "TWO".
 
-			Read writes to the beginning of the buffer. The bytes behind n belong to the answer
-			before.`)
+			Read writes to the beginning of the buffer and leaves the rest as it was. The bytes
+			after the first n belong to the answer before.`)
+	})
+	program.Test(e, "answers of 128 and 512 bytes", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+
+		for _, size := range []int{128, 512} {
+			client.Type("hello\n")
+			server.Receive(5)
+			answer := strings.Repeat("a", size)
+			server.Send(answer)
+
+			require.Truef(t, client.Shows(answer), `
+				The server answered %s, but the client's standard output doesn't contain it. The
+				client: %s.
+
+				An answer can fill the buffer exactly. If the client then waits for more, it may
+				wait forever.`, wire.Show(answer), client)
+		}
 	})
 	program.Test(e, "two lines, typed before the first answer", func(t *program.T) {
 		listener := t.Listen()
@@ -168,8 +213,8 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 		require.Equalf(t, "fourfive", messages, `
 			"four" and "five" were typed, and the client sent %s. The client: %s.
 
-			A bufio.Reader takes more than it returns. When you throw it away, the rest is lost.
-			Make it once, before the loop.`, wire.Show(messages), client)
+			A bufio.Reader takes more from the input than it returns. If you make one for each
+			line, the rest is lost with it.`, wire.Show(messages), client)
 	})
 }
 
@@ -187,7 +232,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 			require.Equalf(t, line, message, `
 				%q was typed, and the client sent %s. The client: %s.
 
-				Only q or Q alone on its line is a word to the client itself.`,
+				Only q or Q alone on its line means quit. Any other line is a message.`,
 				line+"\n", wire.Show(message), client)
 			server.Send(line)
 			client.Shows(line)
@@ -209,22 +254,25 @@ func Test05_QuitsOnQ(t *testing.T) {
 			require.Emptyf(t, message, `
 				The client sent %s to the server.
 
-				q alone is a word to the client itself, not a message.`, wire.Show(message))
+				q or Q alone on its line means quit, even if the line ends with \r\n.`,
+				wire.Show(message))
 			require.True(t, ended, `
-				The client's connection is still open.
+				The client didn't close its connection.
 
-				The end of the connection is how the server learns that the client has gone.`)
+				Only the end of the connection tells the server that the client has gone.`)
 			require.True(t, client.Ended(), `
-				The client closed its connection, but it's still running.`)
-			require.Falsef(t, client.Crashed(), `
-				The client ended, but it didn't quit: %s.
+				The client closed its connection, but it kept running.
 
-				A panic ends a program as a failure.`, client)
+				A client without a connection has nothing left to do.`)
+			require.Falsef(t, client.Crashed(), `
+				The client didn't quit cleanly: %s.
+
+				A panic is for bugs in a program. To quit, return from main.`, client)
 			require.False(t, server.WasReset(), `
 				The server got a reset from the client instead of a clean end.
 
 				Close ends a connection cleanly, unless bytes are unread or SetLinger(0) was
-				called. A reset can destroy messages that are still in flight.`)
+				called. Messages that are still in flight can get lost in a reset.`)
 		})
 	}
 }
@@ -245,23 +293,23 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		client.Type("hello\n")
 
 		require.True(t, client.Ended(), `
-			The server closed the connection, and after one more line the client is still running.
+			The server closed the connection, and after one more line the client kept running.
 
-			No answer can come any more. Read says so, by an error: io.EOF.`)
+			No more answers can come. Read says so: it returns io.EOF.`)
 		require.Falsef(t, client.Crashed(), `
 			The server closed the connection. The client: %s.
 
 			A panic is for bugs in a program. A server that goes away isn't one.`, client)
 		require.Truef(t, client.SaysOther(known), `
-			The server closed the connection, and the client ended without a word about it.
+			The server closed the connection, and the client printed nothing about it.
 
-			Print the error: the person at the keyboard waits for an answer.`)
+			Print the error: the person at the keyboard is waiting for an answer.`)
 	})
 }
 
 func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening", "main.go")
-	program.Test(e, "no server", func(t *program.T) {
+	program.Test(e, "no server listens", func(t *program.T) {
 		listener := t.Listen()
 		good := t.Start() // while a server listens
 		listener.Accept(good)
@@ -271,16 +319,16 @@ func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
 		client := t.Start()
 
 		require.True(t, client.Ended(), `
-			Dial failed, and a second later the client is still running.
+			Dial failed, and a second later the client was still running.
 
-			There's no server to talk to.`)
+			Without a server it can do nothing. It must print the error and end.`)
 		require.Falsef(t, client.Crashed(), `
 			Dial failed. The client: %s.
 
-			Where Dial returns an error, it returns nil instead of a connection. Print the error
-			and return before anything uses the connection.`, client)
+			When Dial returns an error, the connection is nil. Print the error and return: don't
+			panic, and don't use the connection.`, client)
 		require.True(t, client.Says(), `
-			Dial failed, and the client ended without a word.
+			Dial failed, and the client printed nothing.
 
 			Print the error: it says that the connection was refused.`)
 		require.Truef(t, client.SaysOther(good.Output()), `
