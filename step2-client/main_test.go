@@ -51,6 +51,17 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 					Either it reads all of its input first, as io.ReadAll does, or it keeps the
 					line in a bufio.Writer and calls no Flush.`)
 			}
+			require.NotEmptyf(t, message, `
+				%q was typed, and the client sent nothing. The client: %s.
+
+				This server says nothing before it has received the line. Does the client Write
+				the line before it waits for an answer?`, text+line.ending, client)
+			require.NotContainsf(t, message, "\x00", `
+				%q was typed, and the client sent %s.
+
+				Read fills the beginning of the buffer and returns in n how many bytes it has
+				read. The bytes after the first n aren't part of the line.`,
+				text+line.ending, wire.Show(message))
 			require.NotEqualf(t, text+line.ending, message, `
 				%q was typed, and the client sent it with its ending.
 
@@ -74,7 +85,9 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 
 		client.Type("hello\n")
 		require.NotEmptyf(t, server.Receive(5), `
-			"hello\n" was typed, and the client sent nothing. The client: %s.`, client)
+			"hello\n" was typed, and the client sent nothing. The client: %s.
+
+			A client must send each line that is typed.`, client)
 		server.Send("good evening")
 		shown := client.Shows("good evening")
 
@@ -103,7 +116,10 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 		}
 		require.Truef(t, shown, `
 			The server answered %q, but the client's standard output doesn't contain it. The
-			client: %s.`, "good evening", client)
+			client: %s.
+
+			After each line that it sends, the client must Read from the connection and print
+			buf[:n].`, "good evening", client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
 		listener := t.Listen()
@@ -184,13 +200,19 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 		client := t.Start()
 		server := listener.Accept(client)
 
-		for _, size := range []int{128, 512} {
+		for _, answer := range []string{strings.Repeat("#", 128), strings.Repeat("=", 512)} {
 			client.Type("hello\n")
 			server.Receive(5)
-			answer := strings.Repeat("a", size)
 			server.Send(answer)
+			shown := client.Shows(answer)
 
-			require.Truef(t, client.Shows(answer), `
+			printed := strings.Count(client.Stdout(), answer[:1])
+			require.Falsef(t, !shown && printed >= 100, `
+				The server's answer had %d bytes, and the client printed %d of them.
+
+				In this step an answer has up to 512 bytes. A buffer of 512 bytes holds any of
+				them.`, len(answer), printed)
+			require.Truef(t, shown, `
 				The server answered %s, but the client's standard output doesn't contain it. The
 				client: %s.
 
