@@ -33,7 +33,7 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives", "client.go")
 	wire.Test(e, "a server that speaks first", welcomeIsPrinted)
 	wire.Test(e, "two lines before any answer", linesAreSentUnanswered)
-	wire.Test(e, "lines with blanks, signs and bytes of every kind", linesAreSentUnchanged)
+	wire.Test(e, "lines with spaces, signs and bytes of every kind", linesAreSentUnchanged)
 	wire.Test(e, "an answer in three pieces", allPiecesArePrinted)
 	wire.Test(e, "answers with bytes of every kind", answersArePrintedUnchanged)
 	for _, size := range []int{511, 512, 513, 600, 1024, 4096, 5000} {
@@ -53,14 +53,14 @@ func welcomeIsPrinted(t *wire.T) {
 		The server sent "welcome" before anything was typed, and the screen doesn't show it.
 		Run: %s.
 
-		Either Run didn't read it while it waited for the keyboard (the picture then says "7
-		bytes unread"), or Run read it and kept it back, for the end of a line, of a buffer or
-		of the connection. If Run printed it to os.Stdout, not to out, it stands below.`, running)
+		If the picture says "7 bytes unread", Run must read from the connection while it waits for
+		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
+		wait for the end of a line, of a buffer or of the connection.`, running)
 	require.Equalf(t, "welcome", shown(screen), `
 		The server sent "welcome", and the screen shows %s.
 
-		Print the n bytes that Read has put into the buffer and nothing else: the bytes after
-		them weren't sent, and words of your own can't be told from the server's.`,
+		Print the n bytes that Read has put into the buffer and nothing else. The bytes after them
+		weren't sent, and words of your own look like the server's.`,
 		wire.Show(screen.Text()))
 }
 
@@ -73,8 +73,8 @@ func linesAreSentUnanswered(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
 
-		Each line is sent as soon as it's typed, whether the one before was answered or not,
-		and whatever else one Read of the keyboard returned with it.`, wire.Show(sent), running)
+		Each line is sent as soon as it's typed, even if the one before wasn't answered yet. One
+		Read of the keyboard may return several lines.`, wire.Show(sent), running)
 }
 
 func linesAreSentUnchanged(t *wire.T) {
@@ -159,11 +159,11 @@ func longAnswerIsPrinted(t *wire.T, size int) {
 	t.Until(func() bool { return shown(screen) == answer })
 	printed := shown(screen)
 	require.Equalf(t, answer, printed, `
-		The screen shows %d bytes: %s.
+		The screen shows %s.
 
-		A Read returns at most what fits into its buffer, and the next Read returns the rest.
-		A bufio.Reader that's made anew for each Read loses its rest.`,
-		len(printed), wire.Show(printed))
+		A Read returns at most what fits into its buffer, and the next Read returns the rest. Print
+		what each returns at once, and nothing else. A bufio.Reader that's made anew for each Read
+		loses its rest.`, wire.Show(printed))
 }
 
 func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
@@ -218,8 +218,8 @@ func lastLineIsSent(t *wire.T) {
 	require.Truef(t, server.Ended(), `
 		The input ended, and the client didn't end its half of the connection. Run: %s.
 
-		The server can't know that nothing more comes: it waits for the client, and the
-		client waits for it. CloseWrite tells it.`, running)
+		CloseWrite tells the server that nothing more comes. Without it the server waits for the
+		client.`, running)
 	require.Falsef(t, running.Returned(), `
 		The input ended, and Run didn't wait for the answers: %s.
 
@@ -336,7 +336,7 @@ func connectionIsClosedInstead(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		The input was "one\ntwo", and %s was sent. Run: %s.`, wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
-		The input ended, and the server doesn't learn of it. Run: %s.
+		The input ended, but Run didn't close the connection and return. Run: %s.
 
 		This connection can't end one half alone. Close it and return: that tells the server
 		that nothing more comes.`, running)
@@ -388,8 +388,8 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	require.True(t, running.Returned(), `
 		Nothing was typed after that, and Run didn't return.
 
-		Run waits for the keyboard and would notice with the next line. It must read from the
-		connection meanwhile, and return as soon as one of the two ends.`)
+		If Run waits for the keyboard, it notices only with the next line. It must read from the
+		connection meanwhile, and return as soon as the connection ends.`)
 	require.Error(t, running.Err(), `
 		The client wanted to go on, and Run returned nil.
 
@@ -453,8 +453,8 @@ func qQuits(t *wire.T, line string) {
 		Run has returned and its input has ended, but a goroutine that it started is still
 		there: %s.
 
-		It will never end: a goroutine leak. What it waits for, a value or a receiver for
-		one, can't come any more.`, lesson.ReasonToWait())
+		If nothing can wake it up any more, it never ends: that's a goroutine leak.`,
+		lesson.ReasonToWait())
 }
 
 func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
