@@ -148,9 +148,8 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 			Client %d sent a message and read, but got no answer. The clients before it didn't
 			read yet.
 
-			If the picture shows "writes no more", the server ended the connection, though a
-			timeout of 0 means no timeout. If not, it may be waiting for another client: in a lock,
-			a channel or a Write.`, i+1)
+			If the server ended that connection: a timeout of 0 means no timeout. If not, it may be
+			waiting for another client: in a lock, a channel or a Write.`, i+1)
 		require.NotContainsf(t, strings.ReplaceAll(answer, own, ""), "I am client", `
 			Client %d sent %q and got %s: another client's bytes.
 
@@ -548,8 +547,8 @@ func clientThatNeverReads(t *wire.T) {
 	require.NotEmpty(t, answer, `
 		Meanwhile another client sent "and me?" and got no answer.
 
-		If the server ended that connection: IdleTimeout is 0, which means no timeout. If not, it
-		may be waiting for the Write to the client that never reads.`)
+		If the server ended that connection: an IdleTimeout of 0 means no timeout. If not, it may
+		be waiting for the Write to the client that never reads.`)
 	require.Equalf(t, "and me?", answer, `
 		Meanwhile another client sent "and me?" and got %s.`, wire.Show(answer))
 	require.False(t, greedy.IsClosed(), `
@@ -560,9 +559,9 @@ func clientThatNeverReads(t *wire.T) {
 	require.True(t, greedy.Closed(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If the picture shows "waits in Write", Write has no deadline, or a later one. If it shows
-		"waits for more", process ignored Write's error. If it shows "writes no more", the server
-		half-closed the connection but didn't close it.`)
+		If client 2's picture shows "waits in Write", Write has no deadline, or a later one. If it
+		shows "waits for more", process ignored Write's error. If it shows "writes no more", the
+		server half-closed the connection but didn't close it.`)
 	require.Truef(t, t.Until(func() bool { return server.Clients() == 1 }), `
 		The server disconnected one of two clients, but Clients returned %d.`, server.Clients())
 	next := ln.Dial()

@@ -50,14 +50,14 @@ func welcomeIsPrinted(t *wire.T) {
 	server.Send("welcome")
 
 	require.Truef(t, screen.Shows("welcome"), `
-		The server sent "welcome" before anything was typed, and the screen doesn't show it.
+		The server sent "welcome" before anything was typed, but the screen didn't show it.
 		Run: %s.
 
 		If the picture says "7 bytes unread", Run must read from the connection while it waits for
 		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
 		wait for the end of a line, of a buffer or of the connection.`, running)
 	require.Equalf(t, "welcome", shown(screen), `
-		The server sent "welcome", and the screen shows %s.
+		The server sent "welcome", and the screen showed %s.
 
 		Print the n bytes that Read has put into the buffer and nothing else. The bytes after them
 		weren't sent, and words of your own look like the server's.`,
@@ -110,10 +110,10 @@ func allPiecesArePrinted(t *wire.T) {
 	}
 
 	require.Equalf(t, "hello,you", shown(screen), `
-		The answer came as "hel", "lo," and "you". The screen shows %s.
+		The answer came as "hel", "lo," and "you". The screen showed %s.
 
-		A Read returns what has arrived, which may be a part of the answer. A client that
-		reads once per line shows the rest after the next line, and is behind from then on.`,
+		A Read returns what has arrived, which may be a part of the answer. If Run reads once
+		per line, it shows the rest after the next line, and is behind from then on.`,
 		wire.Show(screen.Text()))
 }
 
@@ -159,7 +159,7 @@ func longAnswerIsPrinted(t *wire.T, size int) {
 	t.Until(func() bool { return shown(screen) == answer })
 	printed := shown(screen)
 	require.Equalf(t, answer, printed, `
-		The screen shows %s.
+		The screen showed %s.
 
 		A Read returns at most what fits into its buffer, and the next Read returns the rest. Print
 		what each returns at once, and nothing else. A bufio.Reader that's made anew for each Read
@@ -187,7 +187,7 @@ func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
 			has nothing to wait for.`, wire.Show(sent), running)
 		server.Send("hello")
 		require.Truef(t, screen.Shows("hello"), `
-			The server answered "hello", and the screen shows %s. Run: %s.
+			The server answered "hello", and the screen showed %s. Run: %s.
 
 			Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 	})
@@ -213,7 +213,7 @@ func lastLineIsSent(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		The input was "one\ntwo", and %s was sent. Run: %s.
 
-		At the end, ReadString returns the last line together with io.EOF.`,
+		If Run dropped the last line: ReadString returns it together with io.EOF.`,
 		wire.Show(sent), running)
 	require.Truef(t, server.Ended(), `
 		The input ended, and the client didn't end its half of the connection. Run: %s.
@@ -245,7 +245,7 @@ func lateAnswersArePrinted(t *wire.T) {
 
 	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
 		The server answered "first", and "second" a minute later, then closed. The screen
-		shows %s. Run: %s.
+		showed %s. Run: %s.
 
 		The client can't know how long the server takes. It waits until the server ends the
 		connection.`, wire.Show(screen.Text()), running)
@@ -255,7 +255,7 @@ func lateAnswersArePrinted(t *wire.T) {
 		That's a good end: the client had promised to send no more. Run must return nil.`,
 		running)
 	require.True(t, server.Closed(), `
-		Run has returned, and its connection is still open.
+		Run returned, but its connection was still open.
 
 		Run owns the connection and must close it.`)
 }
@@ -379,7 +379,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	server.Receive()
 	server.Send("hello")
 	require.Truef(t, screen.Shows("hello"), `
-		The server answered "hello", and the screen shows %s. Run: %s.
+		The server answered "hello", and the screen showed %s. Run: %s.
 
 		Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 
@@ -395,7 +395,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 
 		Its caller takes nil for a good end.`)
 	require.True(t, server.Closed(), `
-		Run returned an error, and the client's end of the connection is still open.
+		Run returned an error, but its connection was still open.
 
 		Run owns the connection and must close it however it returns.`)
 }
@@ -444,14 +444,13 @@ func qQuits(t *wire.T, line string) {
 
 		Quitting is a good end, so Run must return nil.`, running)
 	require.True(t, server.Closed(), `
-		Run has returned, and the connection is still open.
+		Run returned, but its connection was still open.
 
 		Run owns the connection and must close it. Otherwise the server can't know that the
 		client has gone.`)
 	keyboard.End()
 	require.Zerof(t, t.Goroutines(), `
-		Run has returned and its input has ended, but a goroutine that it started is still
-		there: %s.
+		Run returned and its input ended, but a goroutine that it started was still there: %s.
 
 		If nothing can wake it up any more, it never ends: that's a goroutine leak.`,
 		lesson.ReasonToWait())
