@@ -33,7 +33,7 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#13-print-what-arrives-when-it-arrives", "client.go")
 	wire.Test(e, "a server that speaks first", welcomeIsPrinted)
 	wire.Test(e, "two lines before any answer", linesAreSentUnanswered)
-	wire.Test(e, "lines with blanks, signs and bytes of every kind", linesAreSentUnchanged)
+	wire.Test(e, "lines with spaces, signs and bytes of every kind", linesAreSentUnchanged)
 	wire.Test(e, "an answer in three pieces", allPiecesArePrinted)
 	wire.Test(e, "answers with bytes of every kind", answersArePrintedUnchanged)
 	for _, size := range []int{511, 512, 513, 600, 1024, 4096, 5000} {
@@ -50,17 +50,17 @@ func welcomeIsPrinted(t *wire.T) {
 	server.Send("welcome")
 
 	require.Truef(t, screen.Shows("welcome"), `
-		The server sent "welcome" before anything was typed, and the screen doesn't show it.
+		The server sent "welcome" before anything was typed, but the screen didn't show it.
 		Run: %s.
 
-		Either Run didn't read it while it waited for the keyboard (the picture then says "7
-		bytes unread"), or Run read it and kept it back, for the end of a line, of a buffer or
-		of the connection. If Run printed it to os.Stdout, not to out, it stands below.`, running)
+		If the picture says "7 bytes unread", Run must read from the connection while it waits for
+		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
+		wait for the end of a line, of a buffer or of the connection.`, running)
 	require.Equalf(t, "welcome", shown(screen), `
-		The server sent "welcome", and the screen shows %s.
+		The server sent "welcome", and the screen showed %s.
 
-		Print the n bytes that Read has put into the buffer and nothing else: the bytes after
-		them weren't sent, and words of your own can't be told from the server's.`,
+		Print the n bytes that Read has put into the buffer and nothing else. The bytes after them
+		weren't sent, and words of your own look like the server's.`,
 		wire.Show(screen.Text()))
 }
 
@@ -73,8 +73,8 @@ func linesAreSentUnanswered(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
 
-		Each line is sent as soon as it's typed, whether the one before was answered or not,
-		and whatever else one Read of the keyboard returned with it.`, wire.Show(sent), running)
+		Each line is sent as soon as it's typed, even if the one before wasn't answered yet. One
+		Read of the keyboard may return several lines.`, wire.Show(sent), running)
 }
 
 func linesAreSentUnchanged(t *wire.T) {
@@ -110,10 +110,10 @@ func allPiecesArePrinted(t *wire.T) {
 	}
 
 	require.Equalf(t, "hello,you", shown(screen), `
-		The answer came as "hel", "lo," and "you". The screen shows %s.
+		The answer came as "hel", "lo," and "you". The screen showed %s.
 
-		A Read returns what has arrived, which may be a part of the answer. A client that
-		reads once per line shows the rest after the next line, and is behind from then on.`,
+		A Read returns what has arrived, which may be a part of the answer. If Run reads once
+		per line, it shows the rest after the next line, and is behind from then on.`,
 		wire.Show(screen.Text()))
 }
 
@@ -159,11 +159,11 @@ func longAnswerIsPrinted(t *wire.T, size int) {
 	t.Until(func() bool { return shown(screen) == answer })
 	printed := shown(screen)
 	require.Equalf(t, answer, printed, `
-		The screen shows %d bytes: %s.
+		The screen showed %s.
 
-		A Read returns at most what fits into its buffer, and the next Read returns the rest.
-		A bufio.Reader that's made anew for each Read loses its rest.`,
-		len(printed), wire.Show(printed))
+		A Read returns at most what fits into its buffer, and the next Read returns the rest. Print
+		what each returns at once, and nothing else. A bufio.Reader that's made anew for each Read
+		loses its rest.`, wire.Show(printed))
 }
 
 func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
@@ -187,7 +187,7 @@ func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
 			has nothing to wait for.`, wire.Show(sent), running)
 		server.Send("hello")
 		require.Truef(t, screen.Shows("hello"), `
-			The server answered "hello", and the screen shows %s. Run: %s.
+			The server answered "hello", and the screen showed %s. Run: %s.
 
 			Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 	})
@@ -213,13 +213,13 @@ func lastLineIsSent(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		The input was "one\ntwo", and %s was sent. Run: %s.
 
-		At the end, ReadString returns the last line together with io.EOF.`,
+		If Run dropped the last line: ReadString returns it together with io.EOF.`,
 		wire.Show(sent), running)
 	require.Truef(t, server.Ended(), `
 		The input ended, and the client didn't end its half of the connection. Run: %s.
 
-		The server can't know that nothing more comes: it waits for the client, and the
-		client waits for it. CloseWrite tells it.`, running)
+		CloseWrite tells the server that nothing more comes. Without it the server waits for the
+		client.`, running)
 	require.Falsef(t, running.Returned(), `
 		The input ended, and Run didn't wait for the answers: %s.
 
@@ -245,7 +245,7 @@ func lateAnswersArePrinted(t *wire.T) {
 
 	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
 		The server answered "first", and "second" a minute later, then closed. The screen
-		shows %s. Run: %s.
+		showed %s. Run: %s.
 
 		The client can't know how long the server takes. It waits until the server ends the
 		connection.`, wire.Show(screen.Text()), running)
@@ -255,7 +255,7 @@ func lateAnswersArePrinted(t *wire.T) {
 		That's a good end: the client had promised to send no more. Run must return nil.`,
 		running)
 	require.True(t, server.Closed(), `
-		Run has returned, and its connection is still open.
+		Run returned, but its connection was still open.
 
 		Run owns the connection and must close it.`)
 }
@@ -336,7 +336,7 @@ func connectionIsClosedInstead(t *wire.T) {
 	require.Equalf(t, "onetwo", sent, `
 		The input was "one\ntwo", and %s was sent. Run: %s.`, wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
-		The input ended, and the server doesn't learn of it. Run: %s.
+		The input ended, but Run didn't close the connection and return. Run: %s.
 
 		This connection can't end one half alone. Close it and return: that tells the server
 		that nothing more comes.`, running)
@@ -379,7 +379,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	server.Receive()
 	server.Send("hello")
 	require.Truef(t, screen.Shows("hello"), `
-		The server answered "hello", and the screen shows %s. Run: %s.
+		The server answered "hello", and the screen showed %s. Run: %s.
 
 		Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 
@@ -388,14 +388,14 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	require.True(t, running.Returned(), `
 		Nothing was typed after that, and Run didn't return.
 
-		Run waits for the keyboard and would notice with the next line. It must read from the
-		connection meanwhile, and return as soon as one of the two ends.`)
+		If Run waits for the keyboard, it notices only with the next line. It must read from the
+		connection meanwhile, and return as soon as the connection ends.`)
 	require.Error(t, running.Err(), `
 		The client wanted to go on, and Run returned nil.
 
 		Its caller takes nil for a good end.`)
 	require.True(t, server.Closed(), `
-		Run returned an error, and the client's end of the connection is still open.
+		Run returned an error, but its connection was still open.
 
 		Run owns the connection and must close it however it returns.`)
 }
@@ -444,17 +444,16 @@ func qQuits(t *wire.T, line string) {
 
 		Quitting is a good end, so Run must return nil.`, running)
 	require.True(t, server.Closed(), `
-		Run has returned, and the connection is still open.
+		Run returned, but its connection was still open.
 
 		Run owns the connection and must close it. Otherwise the server can't know that the
 		client has gone.`)
 	keyboard.End()
 	require.Zerof(t, t.Goroutines(), `
-		Run has returned and its input has ended, but a goroutine that it started is still
-		there: %s.
+		Run returned and its input ended, but a goroutine that it started was still there: %s.
 
-		It will never end: a goroutine leak. What it waits for, a value or a receiver for
-		one, can't come any more.`, lesson.ReasonToWait())
+		If nothing can wake it up any more, it never ends: that's a goroutine leak.`,
+		lesson.ReasonToWait())
 }
 
 func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 // TODO exercise 6: Disconnect silent clients
 // TODO exercise 7: Disconnect clients that never read
 type Server struct {
-	IdleTimeout  time.Duration // how long a client may be silent; 0: forever
-	WriteTimeout time.Duration // how long one Write may take; 0: forever
+	IdleTimeout  time.Duration // how long a client may be silent; 0: no timeout
+	WriteTimeout time.Duration // how long one Write may take; 0: no timeout
 	MaxClients   int           // served at the same time; 0: no limit
 	Log          *slog.Logger  // messages, at debug level; nil: slog.Default()
 }
