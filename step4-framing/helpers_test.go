@@ -143,6 +143,11 @@ func (r *readCall) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
+// A readFunc is an io.Reader.
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
 // A writeFunc is an io.Writer.
 type writeFunc func(p []byte) (int, error)
 
