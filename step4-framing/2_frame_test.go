@@ -270,8 +270,8 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 			scenario = "a frame in one piece"
 			why = "First come four bytes with the length, big-endian, then that many bytes."
 		case cut >= headerSize:
-			why = "Read returns what is there. Only Read waits for the rest: Buffered counts " +
-				"what has arrived."
+			why = "One Read returns what is there. To wait for the rest, call Read again: " +
+				"Buffered only counts what has arrived."
 		}
 		wire.Test(e, scenario, func(t *wire.T) {
 			client, conn := t.Lend()
@@ -715,8 +715,8 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	})
 	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
 		func(t *wire.T) { failOnce(t, strings.Repeat("a", 200_000)) })
-	for _, size := range []int{4, 200_000} {
-		wire.Test(e, fmt.Sprintf("a Write that takes only 6 bytes, with a frame of %d bytes", size),
+	for _, size := range []int{10, 200_000} {
+		wire.Test(e, fmt.Sprintf("a Write that takes only 6 bytes, with a payload of %d", size),
 			func(t *wire.T) { shortWrite(t, strings.Repeat("a", size)) })
 	}
 	onlyWriteFrame(e)

@@ -473,7 +473,7 @@ func Test22_RunsClientAndServerTogether(t *testing.T) {
 			server: %s.
 
 			Each line must come out as it went in. One of the two programs changes it, loses it,
-			or stops early: the server if it received something else than was typed.`,
+			or stops early. Exercises 13 to 19 test the server alone, 20 and 21 the client.`,
 			line, wanted, got, len(printed), client, server)
 		require.Equalf(t, 0, client.ExitStatus(), `
 			All lines came out again. The client: %s.
