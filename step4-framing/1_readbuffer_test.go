@@ -155,8 +155,8 @@ func failWithoutAnswer(t *wire.T, client *wire.Peer, sent string) {
 			bytes more.
 
 			The server waits for something that wasn't promised. io.ReadFull and a bufio.Writer
-			without Flush wait for a full buffer. A loop that only a short Read ends waits for
-			one.`, countBytes(len(sent)))
+			without Flush wait for a full buffer. A loop that ends only at a short Read waits
+			for one.`, countBytes(len(sent)))
 	}
 	client.Send("\n")
 	if client.Receive() != "" {

@@ -557,8 +557,8 @@ func emptyReads(t *wire.T) {
 	got := next(t, r)
 
 	require.Equalf(t, result{payload: "hello"}, got, `
-		Before each byte of a frame with "hello", ten calls of Read returned 0 and no error.
-		ReadFrame %v.
+		Before each byte of a frame with "hello", ten calls of Read returned 0 bytes and no
+		error. ReadFrame %v.
 
 		That's neither the end nor a failure. Nothing has happened, so call Read again.`, got)
 }
@@ -581,13 +581,14 @@ func endlessEmptyReads(t *wire.T, arrived int) {
 	got := next(t, r)
 
 	require.LessOrEqualf(t, calls, 1000, `
-		ReadFrame called Read again more than 1,000 times, and each call returned 0 and no
-		error.
+		ReadFrame called Read again more than 1,000 times, and each call returned 0 bytes and
+		no error.
 
 		Where Read never returns anything else, that's a busy loop. io.ReadFull doesn't end it,
 		not even on a bufio.Reader. Give up after 100 calls in a row, with io.ErrNoProgress.`)
 	require.ErrorIsf(t, got.err, io.ErrNoProgress, `
-		Read was called %d times more, and each call returned 0 and no error. ReadFrame %v.
+		Read was called %d times more, and each call returned 0 bytes and no error. ReadFrame
+		%v.
 
 		The stream hasn't ended. A Reader that gives up says so with io.ErrNoProgress.`,
 		calls, got)
@@ -805,8 +806,8 @@ func requireWholeFrames(t *wire.T, sent []byte, size int) {
 			Each goroutine wrote five frames of %d times its own letter. On the wire, payload
 			%d was %s: other bytes were within it.
 
-			If another goroutine writes between the header and the end of a frame, the two are
-			mixed. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
+			If another goroutine writes between the header and the end of a frame, two frames
+			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
 		letters += letter
 	}
 	require.Equalf(t, "aaaaabbbbbcccccdddddeeeeefffffggggghhhhh", sorted(letters), `

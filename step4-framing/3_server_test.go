@@ -197,7 +197,7 @@ func serverStopsReading(t *wire.T) {
 		What the program printed may say why. A client may take its time to read.`)
 	read := 256*len(frame) - client.Unread()
 	require.LessOrEqualf(t, read, 4<<20, `
-		The server read %d MiB of them, though the client took almost no answer.
+		The server read %d MiB of them, though the client read no answer.
 
 		If it keeps the answers, they fill its memory. While Write waits, the server must stop
 		reading. Then the kernel's buffers fill up, and the client must wait as well.`, read>>20)
