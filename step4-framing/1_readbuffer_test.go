@@ -40,14 +40,15 @@ func twoLongMessages(t *wire.T) {
 		The first client got its 200 bytes back. The second one sent the same bytes and got
 		%s.
 
-		What one client sent must not reach another one: every connection needs a reader and
-		a buffer of its own.`, wire.Show(answer))
+		If process keeps a reader or a buffer for longer than its connection, one client's
+		bytes can reach another one. Every connection needs its own.`, wire.Show(answer))
 }
 
 func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#2-keep-every-byte-however-it-is-cut", "readbuffer.go")
-	sizes := []int{1, 127, 128, 129, 300, 512, 1024, 4095, 4096, 4097, 5000, 65536, 1 << 20}
-	for _, size := range sizes {
+	for _, size := range []int{
+		1, 127, 128, 129, 300, 512, 1024, 4095, 4096, 4097, 5000, 65536, 1 << 20,
+	} {
 		for _, cut := range []struct {
 			how   string
 			bytes int // of a piece
@@ -60,30 +61,36 @@ func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 			if size/cut.bytes > 5000 {
 				continue // that would take long and show nothing new
 			}
-			wire.Test(e, countBytes(size)+" "+cut.how, func(t *wire.T) {
-				client, conn := t.Client()
-				t.Go(func() { echo.Process(conn) })
-
-				sent := numbers(size)
-				for at := 0; at < size; at += cut.bytes {
-					client.Send(sent[at:min(at+cut.bytes, size)])
-				}
-
-				requireEcho(t, client, sent)
-			})
+			wire.Test(e, countBytes(size)+" "+cut.how,
+				func(t *wire.T) { messageInPieces(t, size, cut.bytes) })
 		}
 	}
-	special := []string{"  blanks  \t", "100% %d", "a\r\n", "\n", "\x00\xff", "世界"[:4]}
+	special := []string{"  spaces  \t", "100% %d", "a\r\n", "\n", "\x00\xff", "世界"[:4]}
 	for _, text := range special {
-		wire.Test(e, "a message with special bytes", func(t *wire.T) {
-			client, conn := t.Client()
-			t.Go(func() { echo.Process(conn) })
-
-			client.Send(text)
-
-			requireEcho(t, client, text)
-		})
+		wire.Test(e, "a message with special bytes",
+			func(t *wire.T) { specialMessage(t, text) })
 	}
+}
+
+func messageInPieces(t *wire.T, size, piece int) {
+	client, conn := t.Client()
+	t.Go(func() { echo.Process(conn) })
+
+	sent := numbers(size)
+	for at := 0; at < size; at += piece {
+		client.Send(sent[at:min(at+piece, size)])
+	}
+
+	requireEcho(t, client, sent)
+}
+
+func specialMessage(t *wire.T, text string) {
+	client, conn := t.Client()
+	t.Go(func() { echo.Process(conn) })
+
+	client.Send(text)
+
+	requireEcho(t, client, text)
 }
 
 // requireEcho requires that the client gets back what it sent, and tells the
@@ -106,30 +113,35 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 	require.Falsef(t, len(answer) == len(sent) && sorted(answer) == sorted(sent), `
 		The client sent %s and got the same bytes in another order.
 
-		Each Write must return before the next one begins. Goroutines that write to the same
-		connection overtake each other.`, countBytes(len(sent)))
+		Each Write must return before the next one begins. If goroutines write to the same
+		connection, they overtake each other.`, countBytes(len(sent)))
 	require.Truef(t, strings.HasPrefix(sent, answer), `
 		The client sent %s and got %s. Byte %d is the first wrong one.
 
 		Every byte that Read returned must come back as it is, once and in order.`,
 		wire.Show(sent), wire.Show(answer), same(sent, answer)+1)
 
+	failWithPart(t, client, sent, len(answer))
+}
+
+// failWithPart sends more, and says whether the missing bytes came then.
+func failWithPart(t *wire.T, client *wire.Peer, sent string, answered int) {
+	t.Helper()
 	client.Send(strings.Repeat(".", 200))
 	late := client.Receive()
 
-	require.Falsef(t, strings.HasPrefix(late, sent[len(answer):]), `
+	require.Falsef(t, strings.HasPrefix(late, sent[answered:]), `
 		The client sent %s and only %d came back. The others came when the client had sent
 		200 bytes more.
 
-		The server has them, but waits for something that wasn't promised: for a buffer to be
-		full, as io.ReadFull and a bufio.Writer without Flush do.`,
-		countBytes(len(sent)), len(answer))
+		The server had them, but waited for something that wasn't promised. io.ReadFull and a
+		bufio.Writer without Flush wait for a full buffer.`, countBytes(len(sent)), answered)
 	t.Fatalf(`
 		The client sent %s and only %d came back. The others never came.
 
 		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
 		asked for. If each round makes a new one, those bytes are gone.`,
-		countBytes(len(sent)), len(answer))
+		countBytes(len(sent)), answered)
 }
 
 // failWithoutAnswer sends more, then ends the connection, and says when the
@@ -142,9 +154,9 @@ func failWithoutAnswer(t *wire.T, client *wire.Peer, sent string) {
 			The client sent %s and got nothing. An answer came when the client had sent 9,000
 			bytes more.
 
-			The server waits for something that wasn't promised: for a buffer to be full, as
-			io.ReadFull and a bufio.Writer without Flush do, or for a Read that brings less
-			than a full array.`, countBytes(len(sent)))
+			The server waits for something that wasn't promised. io.ReadFull and a bufio.Writer
+			without Flush wait for a full buffer. A loop that ends only at a short Read waits
+			for one.`, countBytes(len(sent)))
 	}
 	client.Send("\n")
 	if client.Receive() != "" {
@@ -168,6 +180,7 @@ func failWithoutAnswer(t *wire.T, client *wire.Peer, sent string) {
 		The client sent %s and got nothing, not even when it had sent more and ended its side
 		of the connection.
 
+		Either process doesn't read from this connection, or it doesn't send what it has read.
 		Each Read that returns bytes needs a Write that sends them.`, countBytes(len(sent)))
 }
 

@@ -123,12 +123,17 @@ func usedAgain(t *wire.T, size int) {
 	})
 	arrived := client.Receive()
 
-	require.Truef(t, strings.HasSuffix(arrived, strings.Repeat("1", size)), `
+	require.Falsef(t, strings.Contains(arrived, "2"), `
 		WriteFrame was called with %s. The caller put other bytes into its slice, then called
 		Flush, and %s came.
 
 		The slice belongs to the caller again when WriteFrame has returned. What is sent
 		later must be copied.`, wire.Show(strings.Repeat("1", size)), wire.Show(arrived))
+	require.Truef(t, strings.HasSuffix(arrived, strings.Repeat("1", size)), `
+		WriteFrame was called with %s, then Flush, and %s came.
+
+		The payload must come, whole and behind its header.`,
+		wire.Show(strings.Repeat("1", size)), wire.Show(arrived))
 }
 
 func manyBytesBeforeFlush(t *wire.T) {
@@ -145,8 +150,8 @@ func manyBytesBeforeFlush(t *wire.T) {
 	require.Equalf(t, len(wire.Frames(many...)), len(arrived), `
 		Of %d bytes, %d came.
 
-		What is too much for a buffer must be sent earlier, or the buffer must grow.`,
-		len(wire.Frames(many...)), len(arrived))
+		Each frame must come once. What doesn't fit into a buffer must be sent earlier, or the
+		buffer must grow.`, len(wire.Frames(many...)), len(arrived))
 	for i, payload := range many {
 		at := i*(headerSize+10_000) + headerSize
 		require.Truef(t, arrived[at:at+10_000] == payload, `
@@ -245,11 +250,13 @@ func elevenBytes(t *wire.T) {
 	require.NotEmpty(t, arrived, `
 		After the refused frame, "ten bytes." was written and flushed, but nothing came.
 
-		A refused frame does no harm to the others.`)
+		If other frames come, the refusal has stopped this one. A refused frame does no harm to
+		the others.`)
 	require.Lenf(t, arrived, headerSize+10, `
 		After the refused frame, "ten bytes." was written and flushed, and %s came.
 
-		Nothing of a refused frame may stay in the buffer.`, wire.Show(arrived))
+		That frame has 14 bytes. If there are more, part of the refused frame was still in the
+		buffer.`, wire.Show(arrived))
 }
 
 func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
@@ -263,8 +270,8 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 			scenario = "a frame in one piece"
 			why = "First come four bytes with the length, big-endian, then that many bytes."
 		case cut >= headerSize:
-			why = "Read returns what is there. Only Read waits for the rest: Buffered counts " +
-				"what has arrived."
+			why = "One Read returns what is there. To wait for the rest, call Read again: " +
+				"Buffered only counts what has arrived."
 		}
 		wire.Test(e, scenario, func(t *wire.T) {
 			client, conn := t.Lend()
@@ -372,7 +379,8 @@ func threeFramesAndAHalf(t *wire.T) {
 		require.Equalf(t, result{payload: payload}, got, `
 			Frame %d has the payload %q. ReadFrame %v.
 
-			A Read ends where it ends, not where a frame does.`, i+1, payload, got)
+			One Read can bring several frames and part of the next one. Each ReadFrame returns
+			one of them, whole.`, i+1, payload, got)
 	}
 
 	client.Send(all[half:])
@@ -471,6 +479,12 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 		wire.Test(e, fmt.Sprintf("a deadline after %d of a frame's 9 bytes", cut),
 			func(t *wire.T) { deadline(t, cut) })
 	}
+	wire.Test(e, "a Read that often returns neither a byte nor an error", emptyReads)
+	for _, arrived := range []int{0, 2, headerSize, 50_000} {
+		scenario := fmt.Sprintf("a Read that returns nothing after %d bytes, not even an error",
+			arrived)
+		wire.Test(e, scenario, func(t *wire.T) { endlessEmptyReads(t, arrived) })
+	}
 }
 
 func streamEnds(t *wire.T, cut int, withEnd bool) {
@@ -486,7 +500,11 @@ func streamEnds(t *wire.T, cut int, withEnd bool) {
 
 	require.Equalf(t, result{payload: "hello"}, whole, `
 		For the whole frame before that, ReadFrame %v.`, whole)
-	require.Truef(t, end.err != nil && end.payload == "", `
+	require.Errorf(t, end.err, `
+		Then ReadFrame %v.
+
+		A caller who gets no error takes what it gets for a message.`, end)
+	require.Emptyf(t, end.payload, `
 		Then ReadFrame %v.
 
 		ReadFrame must never return part of a payload. A caller who takes it for a message
@@ -501,8 +519,8 @@ func streamEnds(t *wire.T, cut int, withEnd bool) {
 	require.Falsef(t, cut == headerSize && end.err == io.EOF, `
 		Then ReadFrame returned io.EOF, which means a clean end.
 
-		The frame is truncated. io.ReadFull returns io.EOF if it read no byte, and here it
-		was asked for those of the payload.`)
+		The frame is truncated: its payload is missing. If io.ReadFull was asked for the
+		payload, it read no byte, and for io.ReadFull that's io.EOF.`)
 	require.ErrorIsf(t, end.err, io.ErrUnexpectedEOF, `
 		Then ReadFrame %v.
 
@@ -522,6 +540,58 @@ func deadline(t *wire.T, cut int) {
 
 		The stream hasn't ended. A caller who sets a deadline looks for
 		os.ErrDeadlineExceeded.`, late)
+}
+
+// emptyReads has ten calls of Read return nothing before each byte.
+func emptyReads(t *wire.T) {
+	bytes, calls := wire.Frames("hello"), 0
+	r := frame.NewReader(readFunc(func(p []byte) (int, error) {
+		if calls++; calls%11 != 0 {
+			return 0, nil
+		}
+		n := copy(p[:min(len(p), 1)], bytes)
+		bytes = bytes[n:]
+		return n, nil
+	}), 1<<20)
+
+	got := next(t, r)
+
+	require.Equalf(t, result{payload: "hello"}, got, `
+		Before each byte of a frame with "hello", ten calls of Read returned 0 bytes and no
+		error. ReadFrame %v.
+
+		That's neither the end nor a failure. Nothing has happened, so call Read again.`, got)
+}
+
+// endlessEmptyReads has Read return a part of a frame, and then nothing more.
+func endlessEmptyReads(t *wire.T, arrived int) {
+	bytes, calls := wire.Frames(strings.Repeat("a", 100_000))[:arrived], 0
+	r := frame.NewReader(readFunc(func(p []byte) (int, error) {
+		n := copy(p, bytes)
+		bytes = bytes[n:]
+		if n == 0 {
+			calls++
+		}
+		if calls > 1000 {
+			return 0, errors.New("Read was called too often")
+		}
+		return n, nil
+	}), 1<<20)
+
+	got := next(t, r)
+
+	require.LessOrEqualf(t, calls, 1000, `
+		ReadFrame called Read again more than 1,000 times, and each call returned 0 bytes and
+		no error.
+
+		Where Read never returns anything else, that's a busy loop. io.ReadFull doesn't end it,
+		not even on a bufio.Reader. Give up after 100 calls in a row, with io.ErrNoProgress.`)
+	require.ErrorIsf(t, got.err, io.ErrNoProgress, `
+		Read was called %d times more, and each call returned 0 bytes and no error. ReadFrame
+		%v.
+
+		The stream hasn't ended. A Reader that gives up says so with io.ErrNoProgress.`,
+		calls, got)
 }
 
 func Test10_RefusesHostileLengths(t *testing.T) {
@@ -560,7 +630,7 @@ func hostileHeader(t *wire.T, header string) {
 		Sending four bytes costs a client nothing. A Reader that has received no large frame
 		needs no large buffer.`, taken)
 	require.Falsef(t, got.err == errWaits, `
-		The limit is 1 MiB. ReadFrame waited for the payload.
+		The limit is 1 MiB. ReadFrame waited for more.
 
 		The header alone tells that the frame is too large. ReadFrame can refuse it at once.`)
 	require.ErrorIsf(t, got.err, frame.ErrTooLarge, `
@@ -587,8 +657,8 @@ func newWriter(t *wire.T) {
 	require.Falsef(t, taken > 0.5, `
 		The limit is 1 MiB. NewWriter took %.1f MiB of memory.
 
-		Most clients say little. What a Writer takes at first must not depend on the limit.`,
-		taken)
+		Most clients say little. A Writer that has written no large frame needs no large
+		buffer, whatever the limit.`, taken)
 }
 
 func frameOfTheLimit(t *wire.T) {
@@ -616,11 +686,11 @@ func limitOf64Bits(t *wire.T) {
 	require.Equalf(t, result{payload: "hello"}, got, `
 		A frame with "hello" came. ReadFrame %v.
 
-		An int may have 64 bits. Converted to 32 bits, this limit is 0.`, got)
+		If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.`, got)
 	require.NoErrorf(t, err, `
 		WriteFrame was called with "hello", then Flush. One of them %s.
 
-		An int may have 64 bits. Converted to 32 bits, this limit is 0.`, said(err))
+		If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.`, said(err))
 }
 
 func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
@@ -646,6 +716,10 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	})
 	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
 		func(t *wire.T) { failOnce(t, strings.Repeat("a", 200_000)) })
+	for _, size := range []int{10, 200_000} {
+		wire.Test(e, fmt.Sprintf("a Write that takes only 6 bytes, with a payload of %d", size),
+			func(t *wire.T) { shortWrite(t, strings.Repeat("a", size)) })
+	}
 	onlyWriteFrame(e)
 	e.AgainUnderRace()
 }
@@ -688,8 +762,8 @@ func heldWrite(e *lesson.Exercise, takes func(size int) int) {
 		One goroutine wrote "aaaa" and flushed. While it was in Write, another one flushed,
 		and a third one wrote "bbbb" and flushed. The payloads on the wire were %q.
 
-		While one goroutine is in WriteFrame or Flush, no other one may use the buffer or the
-		connection. Frames would be torn, lost, sent twice, or change their order.`, payloads)
+		If two goroutines are in WriteFrame or Flush at the same time, frames are torn, lost,
+		sent twice, or out of order. One lock must cover the buffer and Write.`, payloads)
 }
 
 // eightGoroutines has eight goroutines write five frames each, onto a
@@ -717,23 +791,30 @@ func eightGoroutines(t *wire.T, size int) {
 	}
 	t.Wait()
 
+	requireWholeFrames(t, sent, size)
+}
+
+// requireWholeFrames requires that the frames of the eight goroutines were
+// sent, in any order.
+func requireWholeFrames(t *wire.T, sent []byte, size int) {
+	t.Helper()
 	letters := ""
 	for f := range slices.Chunk(sent, headerSize+size) {
 		payload := string(f[min(headerSize, len(f)):])
 		letter := payload[:min(1, len(payload))]
 		require.Truef(t, payload == strings.Repeat(letter, size), `
 			Each goroutine wrote five frames of %d times its own letter. On the wire, payload
-			%d was %s: another frame was within it.
+			%d was %s: other bytes were within it.
 
-			No other goroutine may write between the header and the end of a frame. One lock
-			must cover all of it.`, size, len(letters)+1, wire.Show(payload))
+			If another goroutine writes between the header and the end of a frame, two frames
+			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
 		letters += letter
 	}
 	require.Equalf(t, "aaaaabbbbbcccccdddddeeeeefffffggggghhhhh", sorted(letters), `
 		Each goroutine wrote five frames with its own letter. On the wire were frames with
 		%s.
 
-		While one goroutine is in WriteFrame or Flush, no other one may use the buffer.`,
+		If two goroutines use the buffer at the same time, frames are lost or sent twice.`,
 		sorted(letters))
 }
 
@@ -764,6 +845,37 @@ func failOnce(t *wire.T, payloads ...string) {
 		The peer still waits for the rest of the first frame. After an error, nothing may be
 		sent.`, wire.Show(torn[:min(len(torn), 6)]), len(torn)-6)
 
+	requireNoMore(t, client, w, torn)
+}
+
+// shortWrite has one Write take six bytes, fewer than it got, and return no
+// error. What comes later would succeed.
+func shortWrite(t *wire.T, payload string) {
+	client, conn := t.Lend()
+	short := false
+	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
+		if short || len(p) <= 6 {
+			return conn.Write(p)
+		}
+		short = true
+		return conn.Write(p[:6])
+	}), 1<<20)
+
+	err := send(t, w, payload)
+	torn := client.Receive()
+
+	require.ErrorIsf(t, err, io.ErrShortWrite, `
+		Write returned 6, fewer than it got, and no error. WriteFrame or Flush %s.
+
+		An io.Writer that takes less must return an error. One that doesn't is broken, so don't
+		give it the rest. Compare n with the length, and return io.ErrShortWrite.`, said(err))
+	requireNoMore(t, client, w, torn)
+}
+
+// requireNoMore requires that w, which has sent a part of a frame, sends no
+// other frame.
+func requireNoMore(t *wire.T, client *wire.Peer, w *frame.Writer, torn string) {
+	t.Helper()
 	var written, flushed error
 	t.Go(func() { written, flushed = w.WriteFrame([]byte("bbbb")), w.Flush() })
 	arrived := client.Receive()
@@ -876,7 +988,10 @@ func twoReaders(t *wire.T) {
 
 	client1.Send(wire.Frames("first"))
 	var first []byte
-	t.Go(func() { first, _ = r1.ReadFrame() }).Returned()
+	var err error
+	t.Go(func() { first, err = r1.ReadFrame() }).Returned()
+	require.Equalf(t, "first", string(first), `
+		A frame with "first" came. ReadFrame %v.`, result{string(first), err})
 	client1.Send(wire.Frames("later"))
 	client2.Send(wire.Frames("other"))
 	next(t, r2)
@@ -908,6 +1023,6 @@ func twoWriters(t *wire.T) {
 		While one Writer was in Write with "first", another one wrote "other". On the first
 		one's wire was %q.
 
-		A buffer that goes back to a pool belongs to the next Writer. It may go back only
+		If a buffer goes back to a pool, it belongs to the next Writer. It may go back only
 		when Write has returned.`, sent)
 }

@@ -28,7 +28,7 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 	wire.Test(e, "the line \"hello\\n\"", lineIsOneFrame)
 	wire.Test(e, "an empty line", emptyLineIsOneFrame)
 	wire.Test(e, "three lines before any answer", linesAreSentUnanswered)
-	wire.Test(e, "lines with blanks, signs and bytes of every kind", anyLineIsOneFrame)
+	wire.Test(e, "lines with spaces, signs and bytes of every kind", anyLineIsOneFrame)
 	for _, size := range []int{4096, 100_000, 1 << 20} {
 		wire.Test(e, fmt.Sprintf("a line of %d bytes", size), func(t *wire.T) {
 			longLineIsOneFrame(t, size)
@@ -95,7 +95,7 @@ func linesAreSentUnanswered(t *wire.T) {
 func anyLineIsOneFrame(t *wire.T) {
 	keyboard, _, server, running := runClient(t)
 	for _, line := range []struct{ typed, payload string }{
-		{"  with  blanks \r\n", "  with  blanks "},
+		{"  with  spaces \r\n", "  with  spaces "},
 		{"   \n", "   "},
 		{"\r\n", ""},
 		{"a\r\r\n", "a\r"},
@@ -112,8 +112,8 @@ func anyLineIsOneFrame(t *wire.T) {
 		require.Equalf(t, wire.Frames(line.payload), sent, `
 			%s was typed, and %s was sent, not one frame with %q. Run: %s.
 
-			The header counts the payload's bytes. The payload is the line without its ending,
-			which is one \n with at most one \r before it, and otherwise byte for byte.`,
+			The header counts the payload's bytes. The payload is the line without its ending, byte
+			for byte. The ending is one \n, with at most one \r before it.`,
 			wire.Show(line.typed), wire.Show(sent), line.payload, running)
 	}
 }
@@ -128,8 +128,8 @@ func longLineIsOneFrame(t *wire.T, size int) {
 	require.Truef(t, sent == wire.Frames(line), `
 		%s was sent, not one frame with the line. Run: %s.
 
-		A line may have up to 1 MiB. A bufio.Scanner with its own buffer stops at 64 KiB.`,
-		upperShow(sent), running)
+		A line may have up to 1 MiB. A bufio.Scanner stops at 64 KiB unless you give it a larger
+		buffer, and the line ending must fit into that as well.`, upperShow(sent), running)
 }
 
 func wholeLinesAreSent(t *wire.T) {
@@ -160,8 +160,8 @@ func lastLineIsOneFrame(t *wire.T) {
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
 		The input was "one\ntwo", and %s was sent, not two frames. Run: %s.
 
-		ReadString returns the last line together with io.EOF. Its frame must be written and
-		flushed all the same.`, wire.Show(sent), running)
+		The last line needs no ending. If ReadString returns it together with io.EOF, its frame
+		must be written and flushed all the same.`, wire.Show(sent), running)
 	require.Truef(t, server.Ended(), `
 		The input ended, and the client didn't end its half of the connection. Run: %s.
 
@@ -288,8 +288,8 @@ func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
 	require.Truef(t, screen.Shows("hello\n"), `
 		The whole answer arrived, a frame with "hello", and the client printed %s. Run: %s.
 
-		An answer is printed as a line: the payload, then \n. A Reader that's made anew loses
-		what the one before it has read.`, wire.Show(screen.Text()), running)
+		An answer is printed as a line: the payload, then \n. If each answer gets a new Reader, it
+		loses what the one before has read.`, wire.Show(screen.Text()), running)
 }
 
 func eachAnswerHasALine(t *wire.T) {
@@ -473,7 +473,7 @@ func Test22_RunsClientAndServerTogether(t *testing.T) {
 			server: %s.
 
 			Each line must come out as it went in. One of the two programs changes it, loses it,
-			or stops early: the server if it received something else than was typed.`,
+			or stops early. Exercises 13 to 19 test the server alone, 20 and 21 the client.`,
 			line, wanted, got, len(printed), client, server)
 		require.Equalf(t, 0, client.ExitStatus(), `
 			All lines came out again. The client: %s.

@@ -57,6 +57,15 @@ const fuzzLimit = 1 << 10
 // is.
 func checkStream(stream []byte) string {
 	whole, end := readAll(bytes.NewReader(stream))
+	if wrong := checkPieces(stream, whole, end); wrong != "" {
+		return wrong
+	}
+	return checkWritten(stream, whole, end)
+}
+
+// checkPieces reads the stream in other pieces. whole are the frames that it
+// has in one piece, and end is the error behind them.
+func checkPieces(stream []byte, whole []string, end error) string {
 	for name, r := range map[string]io.Reader{
 		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
 		"by halves":    iotest.HalfReader(bytes.NewReader(stream)),
@@ -76,7 +85,11 @@ func checkStream(stream []byte) string {
 			}
 		}
 	}
+	return ""
+}
 
+// checkWritten writes the frames again.
+func checkWritten(stream []byte, whole []string, end error) string {
 	var out bytes.Buffer
 	w := frame.NewWriter(&out, fuzzLimit)
 	for _, payload := range whole {

@@ -143,6 +143,11 @@ func (r *readCall) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
+// A readFunc is an io.Reader.
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
 // A writeFunc is an io.Writer.
 type writeFunc func(p []byte) (int, error)
 
@@ -237,7 +242,7 @@ func (c *call) wait() {
 		c.e.Fatalf(`
 			WriteFrame or Flush panicked while another goroutine used the same Writer: %v
 
-			A slice that two goroutines change at the same time can have any length.`,
+			If two goroutines change a slice at the same time, it can have any length.`,
 			c.panicked)
 	}
 }
@@ -277,7 +282,8 @@ func endInTime(e *lesson.Exercise, done <-chan struct{}) {
 			e.Abort(fmt.Sprintf(`
 				The frame package held %d MiB of memory, far more than the exercise needs.
 
-				Something grows in a loop without end.`, sample[0].Value.Uint64()>>20), "")
+				Either something grows in a loop without end, or a buffer is far too large.`,
+				sample[0].Value.Uint64()>>20), "")
 		}
 	}
 	e.Abort("A call of the frame package didn't return for over a second.\n\n"+

@@ -16,11 +16,11 @@ import (
 // has been called.
 type Server struct {
 	// IdleTimeout is how long a client may send nothing before the server
-	// disconnects it. 0 means forever.
+	// disconnects it. 0 means no timeout.
 	IdleTimeout time.Duration
 
 	// WriteTimeout is how long one Write may take before the server disconnects
-	// the client. 0 means forever.
+	// the client. 0 means no timeout.
 	WriteTimeout time.Duration
 
 	// MaxClients limits how many clients are served at the same time. 0 means

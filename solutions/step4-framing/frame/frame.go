@@ -71,8 +71,10 @@ func NewReader(r io.Reader, limit int) *Reader {
 // ReadFrame returns io.EOF if the stream ends between two frames, and
 // io.ErrUnexpectedEOF if it ends within one. If a header announces more than
 // the limit, ReadFrame returns [ErrTooLarge], now and in every later call:
-// where the next frame begins is unknown. All other errors are those of r.
-// After a timeout the caller may call ReadFrame again; no byte is lost.
+// where the next frame begins is unknown. If r returns neither a byte nor an
+// error a hundred times in a row, ReadFrame returns io.ErrNoProgress. All other
+// errors are those of r. After a timeout the caller may call ReadFrame again;
+// no byte is lost.
 func (r *Reader) ReadFrame() ([]byte, error) {
 	for {
 		arrived := r.buf[r.start:r.end]
@@ -215,7 +217,8 @@ func (w *Writer) send() {
 	w.buf = w.buf[:0]
 }
 
-// write writes all of p to w, or returns an error.
+// write writes all of p to w, or returns an error. That's io.ErrShortWrite if w
+// takes less and returns none.
 func write(w io.Writer, p []byte) (err error) {
 	n, err := w.Write(p)
 	if err == nil && n < len(p) {

@@ -89,7 +89,12 @@ func (r *Reader) read() {
 	if cap(buf)-len(buf) < 512 {
 		buf = append(make([]byte, 0, 2*cap(buf)), buf...)
 	}
-	n, err := r.r.Read(buf[len(buf):cap(buf)])
+	n, err := 0, error(nil)
+	for vain := 0; n == 0 && err == nil; vain++ {
+		if n, err = r.r.Read(buf[len(buf):cap(buf)]); n == 0 && err == nil && vain == 50 {
+			err = fmt.Errorf("read a frame: %w", io.ErrNoProgress)
+		}
+	}
 	*r.held = buf[:len(buf)+n]
 	r.readErr = err
 }
@@ -126,7 +131,10 @@ func (w *Writer) Flush() error {
 		return w.err
 	}
 	if w.err == nil {
-		_, w.err = w.w.Write(*w.held)
+		var n int
+		if n, w.err = w.w.Write(*w.held); w.err == nil && n != len(*w.held) {
+			w.err = io.ErrShortWrite
+		}
 	}
 	pool.Put(w.held)
 	w.held = nil
