@@ -480,11 +480,6 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 			func(t *wire.T) { deadline(t, cut) })
 	}
 	wire.Test(e, "a Read that often returns neither a byte nor an error", emptyReads)
-	for _, arrived := range []int{0, 2, headerSize, 50_000} {
-		scenario := fmt.Sprintf("a Read that returns nothing after %d bytes, not even an error",
-			arrived)
-		wire.Test(e, scenario, func(t *wire.T) { endlessEmptyReads(t, arrived) })
-	}
 }
 
 func streamEnds(t *wire.T, cut int, withEnd bool) {
@@ -561,37 +556,6 @@ func emptyReads(t *wire.T) {
 		error. ReadFrame %v.
 
 		That's neither the end nor a failure. Nothing has happened, so call Read again.`, got)
-}
-
-// endlessEmptyReads has Read return a part of a frame, and then nothing more.
-func endlessEmptyReads(t *wire.T, arrived int) {
-	bytes, calls := wire.Frames(strings.Repeat("a", 100_000))[:arrived], 0
-	r := frame.NewReader(readFunc(func(p []byte) (int, error) {
-		n := copy(p, bytes)
-		bytes = bytes[n:]
-		if n == 0 {
-			calls++
-		}
-		if calls > 1000 {
-			return 0, errors.New("Read was called too often")
-		}
-		return n, nil
-	}), 1<<20)
-
-	got := next(t, r)
-
-	require.LessOrEqualf(t, calls, 1000, `
-		ReadFrame called Read again more than 1,000 times, and each call returned 0 bytes and
-		no error.
-
-		Where Read never returns anything else, that's a busy loop. io.ReadFull doesn't end it,
-		not even on a bufio.Reader. Give up after 100 calls in a row, with io.ErrNoProgress.`)
-	require.ErrorIsf(t, got.err, io.ErrNoProgress, `
-		Read was called %d times more, and each call returned 0 bytes and no error. ReadFrame
-		%v.
-
-		The stream hasn't ended. A Reader that gives up says so with io.ErrNoProgress.`,
-		calls, got)
 }
 
 func Test10_RefusesHostileLengths(t *testing.T) {
@@ -716,10 +680,6 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	})
 	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
 		func(t *wire.T) { failOnce(t, strings.Repeat("a", 200_000)) })
-	for _, size := range []int{10, 200_000} {
-		wire.Test(e, fmt.Sprintf("a Write that takes only 6 bytes, with a payload of %d", size),
-			func(t *wire.T) { shortWrite(t, strings.Repeat("a", size)) })
-	}
 	onlyWriteFrame(e)
 	e.AgainUnderRace()
 }
@@ -845,30 +805,6 @@ func failOnce(t *wire.T, payloads ...string) {
 		The peer still waits for the rest of the first frame. After an error, nothing may be
 		sent.`, wire.Show(torn[:min(len(torn), 6)]), len(torn)-6)
 
-	requireNoMore(t, client, w, torn)
-}
-
-// shortWrite has one Write take six bytes, fewer than it got, and return no
-// error. What comes later would succeed.
-func shortWrite(t *wire.T, payload string) {
-	client, conn := t.Lend()
-	short := false
-	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
-		if short || len(p) <= 6 {
-			return conn.Write(p)
-		}
-		short = true
-		return conn.Write(p[:6])
-	}), 1<<20)
-
-	err := send(t, w, payload)
-	torn := client.Receive()
-
-	require.ErrorIsf(t, err, io.ErrShortWrite, `
-		Write returned 6, fewer than it got, and no error. WriteFrame or Flush %s.
-
-		An io.Writer that takes less must return an error. One that doesn't is broken, so don't
-		give it the rest. Compare n with the length, and return io.ErrShortWrite.`, said(err))
 	requireNoMore(t, client, w, torn)
 }
 

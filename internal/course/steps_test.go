@@ -167,6 +167,18 @@ func TestSolutions(t *testing.T) {
 	}
 }
 
+// The frame package of the solution keeps two promises that no exercise asks
+// for: about Reads that return nothing, and about short Writes.
+func TestSolutions_Frame(t *testing.T) {
+	t.Parallel()
+	const name = "step4-framing"
+	dir := lay(t, step{name: name})
+	solve(t, step{name: name}, dir)
+	overlay(t, filepath.Join("testdata", "solution", name), dir)
+	out, err := command(dir, "test", "-count=1", "-vet=off", "./frame").CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
+}
+
 // Work that keeps the contract is green, however it's built.
 func TestRightWork(t *testing.T) {
 	t.Parallel()

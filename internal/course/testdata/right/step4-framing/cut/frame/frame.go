@@ -20,7 +20,6 @@ type Reader struct {
 	ready     [][]byte // payloads, in bytes that stay as they are until all are taken
 	at        int
 	used      int // bytes of collected that are in ready
-	vain      int // calls of Read in a row that brought nothing
 	err       error
 }
 
@@ -34,11 +33,6 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 			return nil, r.err
 		}
 		n, err := r.r.Read(r.piece[:])
-		if r.vain++; n > 0 {
-			r.vain = 0
-		} else if err == nil && r.vain > 200 {
-			err = io.ErrNoProgress
-		}
 		r.collected = append(r.collected, r.piece[:n]...)
 		r.cut()
 		if err == io.EOF && r.used < len(r.collected) {
@@ -108,10 +102,7 @@ func (w *Writer) Flush() error {
 func (w *Writer) send(payload []byte) {
 	for _, part := range [][]byte{w.small, payload} {
 		if w.err == nil && len(part) > 0 {
-			var n int
-			if n, w.err = w.w.Write(part); w.err == nil && n < len(part) {
-				w.err = io.ErrShortWrite
-			}
+			_, w.err = w.w.Write(part)
 		}
 	}
 	w.small = w.small[:0]

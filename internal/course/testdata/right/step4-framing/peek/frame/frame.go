@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -44,14 +43,10 @@ func (r *Reader) ReadFrame() ([]byte, error) {
 		if cap(r.large) < size {
 			r.large = make([]byte, size)
 		}
-		for got := 0; got < size; {
-			if _, err := r.in.Peek(1); err == io.EOF { // it gives up by itself
-				return nil, io.ErrUnexpectedEOF
-			} else if err != nil {
-				return nil, err
-			}
-			n, _ := r.in.Read(r.large[got:size])
-			got += n
+		if _, err := io.ReadFull(r.in, r.large[:size]); err == io.EOF {
+			return nil, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return nil, err
 		}
 		return r.large[HeaderSize:size], nil
 	}
@@ -96,10 +91,7 @@ func (w *Writer) Flush() error {
 	<-w.turn
 	defer func() { w.turn <- struct{}{} }()
 	if w.err == nil && len(w.held) > 0 {
-		var n int
-		if n, w.err = w.w.Write(w.held); w.err == nil && n < len(w.held) {
-			w.err = fmt.Errorf("write a frame: %w", io.ErrShortWrite)
-		}
+		_, w.err = w.w.Write(w.held)
 	}
 	w.held = w.held[:0]
 	return w.err

@@ -89,12 +89,7 @@ func (r *Reader) read() {
 	if cap(buf)-len(buf) < 512 {
 		buf = append(make([]byte, 0, 2*cap(buf)), buf...)
 	}
-	n, err := 0, error(nil)
-	for vain := 0; n == 0 && err == nil; vain++ {
-		if n, err = r.r.Read(buf[len(buf):cap(buf)]); n == 0 && err == nil && vain == 50 {
-			err = fmt.Errorf("read a frame: %w", io.ErrNoProgress)
-		}
-	}
+	n, err := r.r.Read(buf[len(buf):cap(buf)])
 	*r.held = buf[:len(buf)+n]
 	r.readErr = err
 }
@@ -131,10 +126,7 @@ func (w *Writer) Flush() error {
 		return w.err
 	}
 	if w.err == nil {
-		var n int
-		if n, w.err = w.w.Write(*w.held); w.err == nil && n != len(*w.held) {
-			w.err = io.ErrShortWrite
-		}
+		_, w.err = w.w.Write(*w.held)
 	}
 	pool.Put(w.held)
 	w.held = nil

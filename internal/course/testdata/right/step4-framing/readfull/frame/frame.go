@@ -23,19 +23,7 @@ type Reader struct {
 }
 
 func NewReader(r io.Reader, limit int) *Reader {
-	return &Reader{in: bufio.NewReader(hopeful{r}), limit: limit}
-}
-
-// A hopeful reads again if it got nothing, but gives up some time.
-type hopeful struct{ r io.Reader }
-
-func (h hopeful) Read(p []byte) (int, error) {
-	for range 100 {
-		if n, err := h.r.Read(p); n > 0 || err != nil {
-			return n, err
-		}
-	}
-	return 0, io.ErrNoProgress
+	return &Reader{in: bufio.NewReader(r), limit: limit}
 }
 
 func (r *Reader) ReadFrame() ([]byte, error) {
