@@ -194,7 +194,7 @@ func (r result) isGreen() bool {
 	said := words(r.output)
 	return r.action == "pass" || r.action == "skip" &&
 		(!hasRaceDetector() && strings.Contains(said,
-			"Only the race detector could tell the rest") ||
+			"Only the race detector can check the rest") ||
 			runtime.GOOS == "windows" && strings.Contains(said, "can't send Ctrl-C"))
 }
 
