@@ -93,8 +93,8 @@ func (e *Exercise) Scenario(name string) *Exercise {
 }
 
 // Errorf reports a failure: the scenario's name, then the message. It keeps
-// only the message of a testify failure, if the test gave one; the file, the
-// test's name and both values go.
+// only the message of a testify failure, if the test gave one, and drops the
+// file, the test's name and both values.
 //
 // The message may be a raw string, indented like the code around it. Errorf
 // wraps its paragraphs anew. Lines that are indented further stay as they are.

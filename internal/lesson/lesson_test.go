@@ -221,6 +221,7 @@ func TestAbort_EndsTheProcess(t *testing.T) {
 }
 
 func TestAgainUnderRace(t *testing.T) {
+	skipUnderRace(t)
 	out := run(t, "LESSON=races", "-test.run=TestRacing")
 	said := strings.Join(strings.Fields(out), " ") // lines are wrapped
 	if strings.Contains(said, "Only the race detector can check") {
@@ -252,12 +253,20 @@ func TestAgainUnderRace(t *testing.T) {
 }
 
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
+	skipUnderRace(t)
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
 	require.Contains(t, out,
 		"Everything passes so far. Only the race detector\n        can check the rest")
 	require.Contains(t, out, "--- SKIP: TestRacing")
 	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler",
 		"-test.run=TestRacing"), "go said: #")
+}
+
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if lesson.RaceDetector {
+		t.Skip("AgainUnderRace does nothing here")
+	}
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {

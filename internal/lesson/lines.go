@@ -53,7 +53,7 @@ func (l *lineWriter) pass() {
 }
 
 // beginsCrash reports whether Go's report of a crash may begin in the line.
-// What the program printed without a newline stands before it.
+// Output without a newline may stand before it.
 func beginsCrash(line string) bool {
 	return strings.Contains(line, "panic: ") || strings.Contains(line, "fatal error: ")
 }

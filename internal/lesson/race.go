@@ -57,10 +57,10 @@ func (e *Exercise) AgainUnderRace() {
 	}
 }
 
-// DataRace finds the race detector's first report in text, what a program
-// printed. It returns a failure's message from the place on that the report
-// names: "the race detector found a data race, at server.go:31 and …". It
-// returns "" without a report.
+// DataRace looks for the race detector's report in text, what a program
+// printed. It returns the words for a failure's message: "the race detector
+// found a data race, at server.go:31.", and why that's wrong. It returns "" if
+// there's no report.
 func DataRace(text string) string {
 	race := firstRace(text)
 	if race == "" {
@@ -80,9 +80,9 @@ func raceReserve(limit time.Duration) time.Duration {
 	return min(30*time.Second, limit/3)
 }
 
-// RaceOptions returns an environment variable, "GORACE=…", for a process that
-// may run under the race detector. It would sleep for a second before it exits
-// otherwise.
+// RaceOptions returns the environment variable "GORACE=…" for a process that
+// may run under the race detector. Without it, such a process sleeps for a
+// second before it exits.
 func RaceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
 // raceBinary returns the package's own tests, built with the race detector. It
