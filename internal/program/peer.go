@@ -25,7 +25,7 @@ type Peer struct {
 }
 
 // Dial connects a client to the program on [Addr] as soon as the program
-// listens there. It fails the exercise if the program doesn't.
+// listens there. It fails the exercise if the program doesn't within a second.
 func (p *Program) Dial() *Peer {
 	p.e.Helper()
 	for w := (countdown{left: patience}); w.more(); {
@@ -70,8 +70,9 @@ func (t *T) Listen() *Server {
 	return t.listen(Addr)
 }
 
-// ListenAnywhere listens on a port that the kernel picks until the scenario
-// ends. It's for a program that takes the address as a flag: see [Server.Addr].
+// ListenAnywhere listens until the scenario ends, on a port that the kernel
+// picks. It's for a program that takes the address as a flag: see
+// [Server.Addr].
 func (t *T) ListenAnywhere() *Server {
 	t.Helper()
 	return t.listen("127.0.0.1:0")
@@ -321,8 +322,8 @@ func (peer *Peer) CloseWrite() {
 	peer.conn.CloseWrite()
 }
 
-// Reset closes the connection with a reset, as the kernel does when it kills a
-// process with bytes unread.
+// Reset closes the connection with a reset, as the kernel does for a process
+// that's killed with bytes unread.
 func (peer *Peer) Reset() {
 	peer.picture.Closed(peer.side, "resets")
 	peer.conn.SetLinger(0)

@@ -77,7 +77,7 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 // the waiting tests that no other program listens there.
 const greeting = "tcp-steps\n"
 
-// greet greets everyone who connects, until turn is closed.
+// greet sends the greeting on each connection until turn is closed.
 func greet(turn net.Listener) {
 	for {
 		conn, err := turn.Accept()

@@ -145,7 +145,7 @@ func (p *pair) pass(from wire.Side) {
 }
 
 // read reads what the given side sends, to its end. It draws a piece that Cut
-// or Glue will change.
+// or Glue may change.
 func (p *pair) read(from wire.Side, pieces chan<- piece) {
 	for {
 		buf := make([]byte, 32<<10)

@@ -90,7 +90,7 @@ func (g *guard) enter(calls *counter, does bool) {
 		return
 	}
 	if does {
-		calls.n.Store(calls.n.Load() + 1) // not Add, which synchronizes with other counters' users
+		calls.n.Store(calls.n.Load() + 1) // not Add, which would synchronize its callers
 	}
 	if g.over.Load() {
 		g.cut.Store(true)

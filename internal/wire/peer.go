@@ -137,8 +137,8 @@ func (p *Peer) Close() { p.use().Close() }
 // receive.
 func (p *Peer) CloseWrite() { p.use().CloseWrite() }
 
-// Reset closes the connection with a reset, as a process that's killed with
-// bytes unread, or a machine that has forgotten the connection.
+// Reset closes the connection with a reset, as the kernel does for a process
+// that's killed with bytes unread, or for a connection that it has forgotten.
 func (p *Peer) Reset() { p.use().Reset() }
 
 // ResetAsOnWindows is Reset as Windows reports it: every later Read and Write

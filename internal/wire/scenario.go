@@ -178,8 +178,8 @@ func (t *T) add(test, conn *Conn) *Peer {
 }
 
 // Wait waits until the code under test is at rest: each of its goroutines has
-// ended, or waits for something, be it a timer. No time passes. Wait fails the
-// exercise if the code under test has panicked or was stopped.
+// ended, or waits for something, such as a timer. No time passes. Wait fails
+// the exercise if the code under test has panicked or was stopped.
 func (t *T) Wait() {
 	t.Helper()
 	synctest.Wait()
