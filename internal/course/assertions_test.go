@@ -22,12 +22,12 @@ import (
 var assertions = flag.Bool("assertions", false,
 	"remove the exercises' assertions one by one, and see which mistake gets through")
 
-// No assertion of an exercise can go without a mistake getting through, or
-// being told in other words than it promises. This takes some minutes:
+// Every assertion of an exercise is needed. Without it, a mistake gets through
+// or fails in other words than it promises.
 //
 //	go test ./internal/course -run Assertions -assertions -v
 //
-// prints, for each assertion, the mistake that needs it.
+// prints, for each assertion, a mistake that needs it. This takes some minutes.
 func TestAssertions(t *testing.T) {
 	if !*assertions {
 		t.Skip("only with -assertions: it takes some minutes")
@@ -73,9 +73,9 @@ func TestAssertions(t *testing.T) {
 	}
 }
 
-// An assertion is a statement of an exercise that calls testify's require and
-// says something of the learner's work: one without a message only sees that
-// the test itself could begin.
+// An assertion is a statement of an exercise that calls testify's require with
+// a message about the learner's work. A call without a message doesn't count:
+// it only makes sure that the test itself could begin.
 type assertion struct {
 	file        string // "1_server_test.go", in the step
 	text        string // its first line
@@ -83,7 +83,7 @@ type assertion struct {
 	begin, end  int    // its bytes in the file
 }
 
-// place is "1_server_test.go:575".
+// place returns the assertion's file and line: "1_server_test.go:575".
 func (a assertion) place() string { return fmt.Sprintf("%s:%d", a.file, a.first) }
 
 func assertionsOf(t *testing.T, s step) []assertion {
@@ -121,12 +121,12 @@ func assertionsIn(t *testing.T, name, text string) []assertion {
 	return all
 }
 
-// removed is the environment variable that names the assertion to be left out.
+// removed is the environment variable that names the assertion to leave out.
 const removed = "TCP_STEPS_REMOVED"
 
-// assertionsThatCatch returns the places of the assertions that are not removed
-// without the mistake getting through. It tries those alone for which try
-// returns true.
+// assertionsThatCatch returns the places of the assertions without which the
+// mistake isn't caught. It only tries the assertions for which try returns
+// true.
 func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 	try func(place string) bool) map[string]bool {
 	t.Helper()
@@ -148,12 +148,12 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 	return needed
 }
 
-// makeRemovable rewrites the tests of the step in dir so that an assertion can
-// be left out. No line moves.
+// makeRemovable rewrites the tests of the step in dir, so that [removed] can
+// leave an assertion out. No line moves.
 func makeRemovable(t *testing.T, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
-	// so that what stands before an assertion stays where it is
+	// Insert from the end, so that earlier offsets stay right.
 	for _, a := range slices.Backward(all) {
 		if texts[a.file] == "" {
 			texts[a.file] = read(t, filepath.Join(dir, filepath.FromSlash(a.file)))
@@ -173,7 +173,7 @@ func makeRemovable(t *testing.T, dir string, all []assertion) {
 var spoke = regexp.MustCompile(`(?m)^ +(\w+_test\.go):(\d+): `)
 
 // speaker returns the assertion whose message begins the output of an exercise.
-// There is none where the kit has said what is wrong.
+// There's none if the message is the kit's.
 func speaker(output string, all []assertion) (assertion, bool) {
 	if parts := spoke.FindStringSubmatch(output); parts != nil {
 		line, _ := strconv.Atoi(parts[2])

@@ -126,7 +126,7 @@ func plain(n ast.Node, source []byte) string {
 	return words.String()
 }
 
-// anchor is what GitHub makes of a heading.
+// anchor returns the anchor that GitHub gives a heading.
 func anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -139,7 +139,7 @@ func anchor(heading string) string {
 	}, heading)
 }
 
-// Every link leads somewhere. Addresses on the web are only looked at.
+// Every link leads somewhere. Of an address on the web, only the form counts.
 func TestChapters_Links(t *testing.T) {
 	anchors := map[string]bool{} // "docs/1-server.md#anchor"
 	all := append(pages(t), pagesOfMistakes(t)...)
@@ -221,8 +221,8 @@ func TestChapters_Exercises(t *testing.T) {
 }
 
 // saysTheSame reports whether a test's name, such as Test03_EchoesEveryMessage,
-// and a heading, "3. Echo every message", have the same words. The name's verb
-// has an s more.
+// and a heading, "3. Echo every message", have the same words. The verb in the
+// name has an extra s.
 func saysTheSame(test, heading string) bool {
 	_, heading, _ = strings.Cut(heading, ". ")
 	_, test, _ = strings.Cut(test, "_")
@@ -239,7 +239,7 @@ func saysTheSame(test, heading string) bool {
 
 var letters = regexp.MustCompile(`[^\pL\d]`)
 
-// A code block that names a file is a piece of that file.
+// A code block that names a file shows a piece of that file.
 func TestChapters_Files(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
@@ -253,11 +253,10 @@ func TestChapters_Files(t *testing.T) {
 	}
 }
 
-// What stands in a console block is what its first line, a command, prints when
-// it is typed in the workspace's top folder. A comment before the block says
-// what the learner has done so far: "with mistakes/server-answers-once.txt" or
-// "with the solution" of the step that the command names; without a comment,
-// nothing.
+// A console block shows a command and what it prints in the workspace's top
+// folder. A comment before the block says what the learner has done so far, in
+// the step that the command names: "with mistakes/server-answers-once.txt" or
+// "with the solution". Without a comment, the learner has done nothing.
 func TestChapters_Console(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -303,8 +302,8 @@ func checkConsole(t *testing.T, p page) {
 			t.Logf("%s:%d isn't checked: there's no race detector here", p.name, b.line)
 			continue
 		}
-		// Without the second runs under the race detector, the other blocks say
-		// the same, sooner. What's written down has its real times.
+		// Without second runs under the race detector, the other blocks print
+		// the same, sooner. With -update, the times must be real.
 		var env []string
 		if !needsRace && !*update {
 			env = append(env, lesson.WithoutRace+"=1")
@@ -358,11 +357,11 @@ func runConsole(t *testing.T, workspace, command, state string, env ...string) s
 	return trimLines(downloads.ReplaceAllString(strings.ReplaceAll(string(out), "\r", ""), ""))
 }
 
-// downloads matches what go says at its first run.
+// downloads matches what go prints at its first run.
 var downloads = regexp.MustCompile(`(?m)^go: downloading .*\n`)
 
-// trimLines takes the blanks off the ends of the lines, and the empty lines off
-// both ends of the text.
+// trimLines removes blanks at the ends of lines, and empty lines at both ends
+// of the text.
 func trimLines(text string) string {
 	lines := strings.Split(strings.Trim(text, "\n"), "\n")
 	for i := range lines {
@@ -373,31 +372,32 @@ func trimLines(text string) string {
 
 var duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b|\d+m\d+(\.\d+)?s|\(cached\)`)
 
-// chance matches what differs where goroutines run at the same time: whose
-// bytes come last, at which of several lines a race is seen, and in which
-// order. And it matches what is left of a port in a line that was cut.
+// chance matches what differs between runs because goroutines run at the same
+// time: whose bytes come last, and at which lines, in which order, the race
+// detector sees a race. It also matches the rest of a port in a line that was
+// cut.
 var chance = regexp.MustCompile(`I am client \d{3}|[Cc]lient \d{2,3}\b *|…\d+ |` +
 	`\bserver\.go:\d+(\s+and\s+server\.go:\d+)+|\bserver\.go:\d{3}\b`)
 
 // bubbleLog matches lines that a program logged in a bubble, where it's always
-// the year 2000. Goroutines log at the same moment in any order.
+// the year 2000. Goroutines that log at the same moment do so in any order.
 var bubbleLog = regexp.MustCompile(`(?m)(^ +2000/01/01 .*\n)+`)
 
-// packageLines matches gotestsum's lines about packages, which come in any
+// packageLines matches gotestsum's lines about packages. They come in any
 // order.
 var packageLines = regexp.MustCompile(`(?m)(^[✓✖∅]  .*\n)+`)
 
-// emptyPackage matches such a line about a package without tests. It has a time
-// if go vet took any.
+// emptyPackage matches such a line about a package without tests. The line has
+// a time only if go vet took any.
 var emptyPackage = regexp.MustCompile(`(?m)^(∅  \S+) \(\S+\)$`)
 
-// logTime matches a moment as package slog writes it.
+// logTime matches a time as package slog prints it.
 var logTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 
 var port = regexp.MustCompile(`127\.0\.0\.1:[3-6](\d{4}\b|\d*…)`)
 
-// timeless is text with all times alike, all ports that the kernel picks, and
-// whatever else is chance.
+// timeless returns text with everything alike that differs between runs: times,
+// ports that the kernel picks, and what [chance] matches.
 func timeless(text string) string {
 	text = bubbleLog.ReplaceAllStringFunc(chance.ReplaceAllString(text, "chance"),
 		func(lines string) string {
@@ -411,9 +411,9 @@ func timeless(text string) string {
 	return port.ReplaceAllString(duration.ReplaceAllString(text, "0s"), "127.0.0.1:50000")
 }
 
-// proofPrints returns what the command that runs this very test will print,
-// which it cannot run. The order of the packages, the number of tests and the
-// times it takes as printed has them.
+// proofPrints returns what the command that runs this very test will print. The
+// test can't run that command. The order of the packages, the number of tests
+// and the times are as in printed.
 func proofPrints(t *testing.T, printed string) string {
 	t.Helper()
 	folders, err := os.ReadDir(filepath.Join(root, "internal"))

@@ -13,7 +13,7 @@ import (
 )
 
 // The first two solutions are the document's listings, token by token and
-// comment by comment, but for the package clause and the imports.
+// comment by comment, except for the package clause and the imports.
 func TestDocument(t *testing.T) {
 	var listings []block
 	for _, b := range readPage(t, filepath.Join(root, "docs", "the-document.md")).blocks {
@@ -28,7 +28,7 @@ func TestDocument(t *testing.T) {
 		{"solutions/step2-client/main.go",
 			"d56ba15d6fd8bc8fff42f81557e82f4e616382a911e94329c9e46f361d94691f"},
 	} {
-		// The sum is of the listing as the document printed it.
+		// This is the checksum of the document's own listing.
 		require.Equalf(t, document.sum, fmt.Sprintf("%x", sha256.Sum256([]byte(listings[i].text))),
 			"docs/the-document.md:%d is not the document's listing any more", listings[i].line)
 		solution := read(t, filepath.Join(root, filepath.FromSlash(document.solution)))

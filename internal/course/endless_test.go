@@ -17,7 +17,8 @@ import (
 var endless = flag.Bool("endless", false,
 	"put code without end into each function that a learner writes, in all ways")
 
-// Ways to go on without end, as the first lines of a function.
+// endlessCode has the first lines of a function that never ends, by the way in
+// which it goes on.
 var endlessCode = map[string]string{
 	"loop":       "for {\n}",
 	"goroutines": "for {\n\tgo func() { select {} }()\n}",
@@ -26,11 +27,11 @@ var endlessCode = map[string]string{
 	"output": "for {\n\tfmt.Println(\"again and again\")\n}",
 }
 
-// The functions that a learner writes, each with an exercise that calls it, and
-// the way that is tried without -endless.
+// The functions that a learner writes. Each has an exercise that calls it, and
+// the way that the test tries without -endless.
 var learnersFunctions = []struct {
 	step, file, function, exercise, way string
-	// code that calls the function's own value without end
+	// calls is a loop that calls a value of the function's own.
 	calls string
 }{
 	{"step1-server", "main.go", "process", "Test03", "goroutines", "for {\n\tgo conn.Read(nil)\n}"},
@@ -52,9 +53,9 @@ var learnersFunctions = []struct {
 		"for {\n\tw.w.Write(nil)\n}"},
 }
 
-// Nothing that a learner writes can hang the run or take the machine down: each
-// function, going on without end in some way, makes its exercise red, within
-// seconds and with one of the sentences for that.
+// Nothing that a learner writes hangs the run or takes the machine down. A
+// function that never ends makes its exercise red within seconds, with one of
+// the sentences for that.
 func TestEndless(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -115,8 +116,8 @@ func tryEndless(t *testing.T, name, file, function, exercise, code string) {
 		firstSentence(red))
 }
 
-// endlessWords matches what says that code goes on without end, or what's seen
-// of it from outside of a program.
+// endlessWords matches messages that say that code never ends, or what that
+// looks like from outside the program.
 var endlessWords = regexp.MustCompile(`is stuck|without end|busy loop|MiB|never ends|` +
 	`no program listens|didn't connect|still running|hasn't returned|didn't return`)
 

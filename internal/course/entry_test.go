@@ -71,7 +71,7 @@ func (m mistake) entry(said string) *bankEntry {
 	return entry
 }
 
-// hunkBegins stands where a diff leaves lines out.
+// hunkBegins marks where a diff leaves lines out.
 const hunkBegins = "@@ … @@\n"
 
 // diff returns the lines that people write, with a minus, and those to write
@@ -105,7 +105,7 @@ func (c change) diff() string {
 	return out.String()
 }
 
-// dedent takes off the tabs that all lines of both texts begin with.
+// dedent removes the tabs with which all lines of both texts begin.
 func dedent(a, b string) (string, string) {
 	for strings.Contains(a+b, "\t") && !unindented.MatchString(a+b) {
 		a, b = firstTab.ReplaceAllString(a, ""), firstTab.ReplaceAllString(b, "")
@@ -118,16 +118,16 @@ var (
 	unindented = regexp.MustCompile(`(?m)^[^\t\n]`)
 )
 
-// hiddenFunc matches the beginning of the solution's function that a mistake
-// moves out of the way.
+// hiddenFunc matches the beginning of a solution's function that a mistake
+// renames.
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
 // maxBegins is how long a line of the index may be, in runes, without its link.
 const maxBegins = 72
 
-// begins returns what an exercise said when it failed, up to its first empty
-// line. If that's too long, it does without the scenario's name, then with one
-// sentence, which may end early.
+// begins returns what an exercise said when it failed, up to the first empty
+// line. If that's too long, begins drops the scenario's name. If it still is,
+// begins returns one sentence, which may end early.
 func begins(said string) string {
 	paragraph, _, _ := strings.Cut(said, "\n\n")
 	text := words(paragraph)
@@ -146,14 +146,14 @@ func begins(said string) string {
 
 func isLong(text string) bool { return utf8.RuneCountInString(text) > maxBegins }
 
-// sentences cuts behind a period that a sentence can follow.
+// sentences splits text after each period that a sentence can follow.
 func sentences(text string) []string {
 	return strings.Split(sentenceEnd.ReplaceAllString(text, ".\x00$1"), "\x00")
 }
 
-// observation returns the sentence that most likely tells what was seen: the
-// first one, if it says what didn't happen, or else the last one that says more
-// than whether the program is still running.
+// observation returns the sentence that most likely says what the exercise saw.
+// That's the first sentence if it says what didn't happen. Otherwise it's the
+// last sentence that says more than whether the program is still running.
 func observation(sentences []string) string {
 	if lacks.MatchString(sentences[0]) {
 		return sentences[0]
@@ -173,19 +173,19 @@ var (
 		`^But |^Byte \d+ is `)
 )
 
-// scenarioName matches the name of a scenario, which begins a failure and has
-// lines of its own.
+// scenarioName matches a scenario's name, which begins a failure on lines of
+// its own.
 var scenarioName = regexp.MustCompile(`^([^\n]*[^\n:]\n){0,2}[^\n]*:\n`)
 
 var markdown = regexp.MustCompile("[*_<>[`#|~\\]]")
 
-// asIs writes plain text as Markdown that shows it so.
+// asIs returns Markdown that shows plain text as it is.
 func asIs(text string) string { return markdown.ReplaceAllString(text, `\$0`) }
 
 var failure = regexp.MustCompile(`(?m)^    (    |\w+_test\.go:\d+: )\S`)
 
 // message returns what an exercise said when it failed, without go test's own
-// words and without the last lines, which say where to read on.
+// words and the last lines, which say where to read on.
 func message(e exercise, r result) string {
 	said, _, _ := strings.Cut(r.output, "\n        read on: "+e.section+"\n")
 	if start := failure.FindStringIndex(said); start != nil {

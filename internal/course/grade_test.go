@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A grade is fair: it counts the exercises that ran and passed, whatever the
-// learner handed in, and says so with an exit status and a JUnit file.
+// A grade is fair, whatever the learner handed in. It counts the exercises that
+// ran and passed, and reports them by an exit status and a JUnit file.
 func TestGrade(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -89,7 +89,7 @@ func gradeScript(t *testing.T) string {
 	return script
 }
 
-// replace puts new text in the place of old, which must be there, in a file.
+// replace replaces text in a file, which must contain it.
 func replace(t *testing.T, file, old, new string) {
 	t.Helper()
 	text := read(t, file)

@@ -16,13 +16,13 @@ import (
 	"golang.org/x/tools/imports"
 )
 
-// Hints are code: pasted into the starter one after the other, as a learner
-// would, the third hints turn the step green, exercise by exercise.
+// Pasted into the starter one after the other, as a learner would, the third
+// hints turn the step green, exercise by exercise.
 //
-// A third hint is one or more Go code blocks. The text before each names the
-// file that it goes into, the first in backquotes that ends in .go. A block
-// replaces the declarations of the same names, or is a whole file if it begins
-// with a package clause.
+// A third hint is one or more Go code blocks. The text before a block names its
+// file: the first name in backquotes that ends in .go. A block replaces the
+// declarations of the same names. It's a whole file if it begins with a package
+// clause.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -61,8 +61,8 @@ var (
 	itsSection = regexp.MustCompile(`(?m)^### (\d+)\. `)
 )
 
-// thirdHints returns the code of the step's third hints, by the exercises'
-// numbers.
+// thirdHints returns the code blocks of the step's third hints, by exercise
+// number.
 func thirdHints(t *testing.T, s step) map[int][]hint {
 	t.Helper()
 	chapter, _, _ := strings.Cut(s.exercises[0].section, "#")
@@ -104,8 +104,8 @@ func paste(t *testing.T, file, block string) {
 	write(t, file, string(fixed))
 }
 
-// replaceDeclarations returns the file's source with the block's declarations
-// in the places of those with the same names, or behind the others.
+// replaceDeclarations returns the file's source with the block's declarations.
+// They replace declarations of the same names. New names come last.
 func replaceDeclarations(t *testing.T, file, block string) string {
 	t.Helper()
 	source := read(t, file)
@@ -128,8 +128,8 @@ func replaceDeclarations(t *testing.T, file, block string) string {
 
 type span struct{ begin, end int }
 
-// declarations returns where the top-level declarations of a source file are,
-// with their comments, by their names: "Server.Serve", "process".
+// declarations returns where a source file's top-level declarations are, with
+// their comments, by name: "Server.Serve", "process".
 func declarations(t *testing.T, source string) map[string]span {
 	t.Helper()
 	files := token.NewFileSet()

@@ -85,7 +85,8 @@ func exercisesIn(t testing.TB, path string) []exercise {
 	return exercises
 }
 
-// sectionOf returns what the first line of the test gives to lesson.Start.
+// sectionOf returns the section that the test's first line passes to
+// lesson.Start.
 func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 	t.Helper()
 	section := ""
@@ -104,7 +105,7 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 	return section
 }
 
-// lay copies a step and the kit to a new folder, as they lie in the workspace,
+// lay copies a step and the kit to a new folder, laid out as in the workspace,
 // and returns the step's folder there.
 func lay(t testing.TB, s step) string {
 	t.Helper()
@@ -131,8 +132,8 @@ func solve(t testing.TB, s step, dir string) {
 	overlay(t, filepath.Join(root, "solutions", s.name), dir)
 }
 
-// overlay puts the files of a folder over those in dir. What imports a package
-// of its own step's solution then imports the step's.
+// overlay copies the files of a folder over the files in dir. An import of a
+// package of the step's solution becomes an import of the step's own package.
 func overlay(t testing.TB, from, dir string) {
 	t.Helper()
 	walk(t, from, func(path string) {
@@ -167,7 +168,7 @@ func write(t testing.TB, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
 }
 
-// command is a go command in a step that was laid elsewhere, without a
+// command returns a go command for a step that [lay] copied, outside any
 // workspace.
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
@@ -176,8 +177,8 @@ func command(dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// trimmed is the setting with which a package in another folder isn't compiled
-// again, and the linker leaves out what only a debugger needs.
+// trimmed is an environment variable that makes go reuse what it compiled in
+// another folder, and leave out what only a debugger needs.
 func trimmed() string { return "GOFLAGS=" + os.Getenv("GOFLAGS") + " -trimpath -ldflags=-s" }
 
 // A verdict is what go test said.
@@ -191,19 +192,17 @@ type result struct {
 	output string
 }
 
-// everything makes the exercises of a step run, whether the ones before are
-// green or not.
+// everything makes an exercise run even if an earlier one is red.
 const everything = lesson.RunAll + "=1"
 
-// test runs the tests of a step that was laid, with the given environment
+// test runs the tests of a step that [lay] copied, with the given environment
 // variables.
 func test(t testing.TB, dir string, env ...string) verdict {
 	t.Helper()
 	return testOnly(t, dir, "", env...)
 }
 
-// testOnly is test for the tests whose names the regular expression which
-// matches.
+// testOnly runs only the tests whose names match the regular expression which.
 func testOnly(t testing.TB, dir, which string, env ...string) verdict {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
@@ -212,9 +211,9 @@ func testOnly(t testing.TB, dir, which string, env ...string) verdict {
 	return run(t, command(dir, args...), env...)
 }
 
-// compiled is done when what all steps need is compiled, also for the race
-// detector. On a machine that hasn't done so before, many tests at a time would
-// each do it for themselves, and exceed their time limits.
+// compiled makes compile run once. It compiles what all steps need, with and
+// without the race detector. Otherwise, on a new machine, many tests at a time
+// would each compile all of it and exceed their time limits.
 var compiled sync.Once
 
 func compile(t testing.TB) {
@@ -223,20 +222,20 @@ func compile(t testing.TB) {
 	dir := lay(t, s)
 	solve(t, s, dir)
 	for _, race := range []string{"-race=false", "-race"} {
-		// fails where there's no race detector
+		// This fails on a machine without a race detector.
 		command(dir, "test", race, "-vet=off", "-run=^$", "./...").Run()
 	}
 }
 
-// hasRaceDetector reports whether a program can be built with the race detector
-// here. It needs a C compiler on most systems.
+// hasRaceDetector reports whether go can build a program with the race detector
+// here. On most systems that takes a C compiler.
 var hasRaceDetector = sync.OnceValue(func() bool {
 	dir := filepath.Join(root, "internal", "program", "testdata", "hello")
 	return exec.Command("go", "build", "-race", "-o", os.DevNull,
 		dir+string(filepath.Separator)).Run() == nil
 })
 
-// needRaceDetector skips a proof that only the race detector can give.
+// needRaceDetector skips a proof that needs the race detector if there's none.
 func needRaceDetector(t *testing.T) {
 	t.Helper()
 	if !hasRaceDetector() {
@@ -244,8 +243,8 @@ func needRaceDetector(t *testing.T) {
 	}
 }
 
-// run runs a command that prints what test2json prints, with the given
-// environment variables.
+// run runs a command, with the given environment variables, that prints what
+// test2json prints.
 func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 	t.Helper()
 	cmd.Env = append(cmd.Env, env...)
@@ -263,7 +262,7 @@ func run(t testing.TB, cmd *exec.Cmd, env ...string) verdict {
 	return v
 }
 
-// Event adds an event of go test to the verdict.
+// Event adds an event of go test to the verdict. gotestsum calls it.
 func (v *verdict) Event(e testjson.TestEvent, _ *testjson.Execution) error {
 	v.output += e.Output
 	if e.Test == "" {
@@ -279,20 +278,20 @@ func (v *verdict) Event(e testjson.TestEvent, _ *testjson.Execution) error {
 	return nil
 }
 
-// Err adds a line that isn't go test's to the verdict.
+// Err adds a line of standard error to the verdict. gotestsum calls it.
 func (v *verdict) Err(text string) error {
 	v.output += text + "\n"
 	return nil
 }
 
-// words returns text with each row of blanks and line ends as one blank: so a
-// message can be looked for however it was wrapped.
+// words returns text with each run of white space as one blank, so that a
+// search finds a message however it's wrapped.
 func words(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 var progressLine = regexp.MustCompile(`^ {8}\d+ of \d+ done, next: \d+ `)
 
-// checkRed requires that an exercise failed as an exercise fails: in words of
-// its own, and with its section at the end.
+// checkRed requires that an exercise failed in words of its own, with its
+// section at the end.
 func checkRed(t testing.TB, e exercise, r result) {
 	t.Helper()
 	require.Equalf(t, "fail", r.action, "%s: %s is not red:\n%s", e.file, e.test, r.output)

@@ -20,8 +20,8 @@ func (x *bankIndex) add(p bankPage) {
 	}
 }
 
-// A symptomGroup has the mistakes of one page that show one symptom, and of
-// these together the ones whose failures begin with the same words.
+// A symptomGroup has the mistakes of one page that show one symptom. Mistakes
+// whose failures begin with the same words are together.
 type symptomGroup struct {
 	Page   bankPage
 	Sights []sight
@@ -33,8 +33,8 @@ type sight struct {
 	Entries []*bankEntry
 }
 
-// make returns the pages of the index, by their names: the index itself, the
-// part of it that would make it too large, and the words people search for.
+// make returns the index's pages, by name: the index itself, its part that
+// would make it too large, and the words people search for.
 func (x bankIndex) make(t *testing.T) map[string]string {
 	t.Helper()
 	listed := map[string]bool{}
@@ -73,7 +73,7 @@ func (x bankIndex) howMany(symptom string) int {
 	return n
 }
 
-// anyOutput is the symptom of what the others don't cover.
+// anyOutput is the symptom for output that no other symptom covers.
 const anyOutput = "wrong-output"
 
 // with returns the mistakes with the symptom, by their pages.

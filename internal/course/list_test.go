@@ -17,15 +17,16 @@ var (
 	sectionEnd   = regexp.MustCompile(`(?m)^##+ `)
 )
 
-// A chapterList is what pages/chapter.md makes an exercise's list of.
+// A chapterList is the data from which pages/chapter.md makes an exercise's
+// list.
 type chapterList struct {
 	Entries []*bankEntry
 	Where   string // "mistakes/server.md#12-echo-a-message"; "" means link each entry
 }
 
 // listInChapter returns the chapter with a list of mistakes in each exercise's
-// section. Where that makes the chapter too large, the lists are links to
-// lists.
+// section. If that makes the chapter too large, the sections have links to
+// lists instead.
 func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	t.Helper()
 	source := listed.ReplaceAllString(read(t, filepath.Join(root, chapter)), "")
@@ -48,8 +49,8 @@ func listInChapter(t *testing.T, chapter string, entries []*bankEntry) string {
 	return long
 }
 
-// insertLists inserts a list into each numbered section of a chapter, behind
-// the hints: the last that's folded there.
+// insertLists inserts a list into each numbered section of a chapter, after the
+// hints, which are the section's last folded part.
 func insertLists(source string, list func(anchor string) string) string {
 	var out strings.Builder
 	for {
@@ -74,9 +75,9 @@ func insertLists(source string, list func(anchor string) string) string {
 	}
 }
 
-// listOf returns the mistakes of an exercise, and the place that has them:
-// those that no exercise before it catches. If there are none, it returns all
-// that the exercise catches, from more than one place.
+// listOf returns the mistakes that the exercise is the first to catch, and the
+// place that has them. If there are none, it returns all mistakes that the
+// exercise catches, from more than one place.
 func listOf(chapter, anchor string, entries []*bankEntry) (list []*bankEntry, where string) {
 	var all []*bankEntry
 	for _, entry := range entries {

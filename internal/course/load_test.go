@@ -13,8 +13,8 @@ import (
 
 var load = flag.Bool("load", false, "put the solutions under load, and report what they take")
 
-// The solutions hold under load: thousands of clients, hostile ones,
-// descriptors that run out, a shutdown in the midst of it. The checks stand in
+// The solutions hold under load: thousands of clients, hostile clients, too few
+// file descriptors, a shutdown in the middle of it. The checks are in
 // testdata/load, and report what they measure:
 //
 //	go test ./internal/course -run Load -load -v

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestMain lets eight proofs run at a time, however few processors there are:
-// many of them wait for programs that do nothing, or for their turn on port
-// 20000. And it lets all of them take longer than go test's ten minutes: after
-// eleven the go command ends them, so a slow machine needs -timeout.
+// TestMain runs eight proofs at a time, however few processors there are. Many
+// of them wait for idle programs, or for their turn on port 20000. It removes
+// go test's limit of ten minutes. But the go command ends the tests after
+// eleven minutes, so a slow machine needs -timeout.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.parallel").Value.String() == "2" {

@@ -20,18 +20,18 @@ import (
 //	symptom: nothing-comes-back, ends-too-early
 //
 // Then comes a paragraph that says what people believe, in their words, and
-// paragraphs that say why it goes wrong. Then follow, each under a heading:
+// paragraphs that say why it goes wrong. The rest has headings.
 //
 //	-- step1-server/main.go --    lines of that file's solution
 //	-- instead --                 the lines that people write instead
 //	-- show --                    the right lines for its page, if the
-//	                              solution's make no good ones; if it's
-//	                              empty, the page leaves this change out
+//	                              solution's lines don't suit it. If it's
+//	                              empty, the page leaves this change out.
 //	-- Test02_EchoesAMessage --   an exercise that must go red, and words
-//	                              of its message, each line for itself
+//	                              of its message, line by line
 //
-// The first three may come more than once. What a file imports follows by
-// itself.
+// The first three headings may come more than once. The proof adapts a file's
+// imports.
 type mistake struct {
 	name     string // the file's
 	title    string
@@ -48,8 +48,7 @@ type change struct {
 	show               *string // instead of right
 }
 
-// readHeader takes the header and the paragraphs behind it from a mistake's
-// first lines.
+// readHeader reads the header and the paragraphs below it into the mistake.
 func (m *mistake) readHeader(comment string) {
 	for {
 		line, rest, _ := strings.Cut(comment, "\n")
@@ -105,10 +104,10 @@ func readMistake(t *testing.T, file string) mistake {
 	return m
 }
 
-// id is the name without ".txt".
+// id returns the file's name without ".txt".
 func (m mistake) id() string { return strings.TrimSuffix(m.name, ".txt") }
 
-// make changes the step in dir, which is right.
+// make makes the mistake in dir, which has the step's solution.
 func (m mistake) make(t *testing.T, dir string) {
 	t.Helper()
 	for _, c := range m.changes {
@@ -124,11 +123,10 @@ func (m mistake) make(t *testing.T, dir string) {
 	}
 }
 
-// isRace tells whether the race detector has to do with what the mistake
-// promises.
+// isRace reports whether what the mistake promises needs the race detector.
 func (m mistake) isRace() bool { return m.promises("race detector") }
 
-// promises tells whether the mistake promises the words, of any exercise.
+// promises reports whether the mistake promises the words for any exercise.
 func (m mistake) promises(words string) bool {
 	for _, promised := range m.red {
 		if strings.Contains(strings.Join(promised, " "), words) {
@@ -149,12 +147,12 @@ func mistakes(t *testing.T) []mistake {
 	return all
 }
 
-// Each mistake is caught by just the exercises that it names, in the words that
-// it promises. What the exercises after the last one of them say is not asked.
-// With -update, the pages of docs/mistakes show what they say now.
+// Exactly the exercises that a mistake names catch it, in the words that it
+// promises. The exercises after the last of them may say anything. With
+// -update, the pages of docs/mistakes show what the exercises say now.
 //
-// The mistakes of a trial run one after the other, as they use the same port,
-// beside those of other trials. To run one of them: -run 'TestMistakes//name'.
+// The mistakes of a trial use the same port, so they run one after the other.
+// Trials run side by side. To run a single mistake: -run 'TestMistakes//name'.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -182,8 +180,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// catch makes sure that the mistake is caught as it promises, and returns the
-// message of the first exercise that catches it.
+// catch makes sure that the exercises catch the mistake as it promises, and
+// returns the first one's message.
 func (tr *trial) catch(t *testing.T, m mistake) string {
 	t.Helper()
 	if m.isRace() {
@@ -194,8 +192,8 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	}
 	caught := m.caughtBy(tr.step)
 	require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
-	// the exercises of the trial's files, up to the last one that the mistake
-	// names
+	// Run the exercises of the trial's files up to the last that the mistake
+	// names.
 	var come []string
 	for _, e := range tr.step.exercises {
 		if slices.Contains(tr.tests, path.Base(e.file)) &&
@@ -230,7 +228,7 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	return message(caught[0], v.results[caught[0].test])
 }
 
-// Each exercise catches three mistakes at least.
+// Each exercise catches at least three mistakes.
 func TestMistakes_AreEnough(t *testing.T) {
 	caught := map[string]int{}
 	for _, m := range mistakes(t) {

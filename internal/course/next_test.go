@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The programs of the last page pass their tests, with the race detector where
+// The programs of the last page pass their tests, with the race detector if
 // there is one.
 func TestNext(t *testing.T) {
 	t.Parallel()

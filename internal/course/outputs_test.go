@@ -12,13 +12,13 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// bankOutputs has what the pages show as the output of each mistake, by its id.
+// bankOutputs has the output that the pages show for each mistake, by its id.
 type bankOutputs struct {
 	mu   sync.Mutex
 	said map[string]string
 }
 
-// readBankOutputs takes the outputs from the pages as they are.
+// readBankOutputs reads the outputs from the present pages.
 func readBankOutputs(t *testing.T) *bankOutputs {
 	t.Helper()
 	outputs := &bankOutputs{said: map[string]string{}}
@@ -49,7 +49,7 @@ func readBankOutputs(t *testing.T) *bankOutputs {
 // explicitAnchor matches an anchor that doesn't come from a heading's words.
 var explicitAnchor = regexp.MustCompile(`<a id="([^"]+)">`)
 
-// pagesOfMistakes returns the pages of docs/mistakes.
+// pagesOfMistakes returns the pages in docs/mistakes.
 func pagesOfMistakes(t *testing.T) []page {
 	t.Helper()
 	var pages []page
@@ -61,7 +61,7 @@ func pagesOfMistakes(t *testing.T) []page {
 	return pages
 }
 
-// set enters what the first exercise that catches m said.
+// set sets the output of m: what the first exercise that catches it said.
 func (o *bankOutputs) set(m mistake, said string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 
 // The templates in pages/ make these files from the bank of mistakes:
 //
-//   - docs/mistakes/README.md, the index by symptom, its part output.md, and
-//     words.md, what people search for;
-//   - the other pages in docs/mistakes, one for each element of bankPages;
-//   - in each exercise's section of docs/1-*.md to 4-*.md, the list of its
+//   - docs/mistakes/README.md is the index by symptom, output.md is a part of
+//     it, and words.md has what people search for.
+//   - The other pages in docs/mistakes are the elements of bankPages.
+//   - Each exercise's section in docs/1-*.md to 4-*.md has a list of its
 //     mistakes.
 //
 // A page carries the output of its mistakes. Only running a mistake tells what
@@ -31,8 +31,8 @@ const (
 	maxPage     = 100 << 10 // bytes; a phone opens such a page at once
 )
 
-// bankPages are the pages below docs/mistakes, in the order of the exercises. A
-// page that outgrows maxPage is cut in two here.
+// bankPages are the pages in docs/mistakes, in the order of the exercises. Cut
+// a page that outgrows maxPage in two here.
 var bankPages = []bankPage{
 	{File: "server.md", Title: "The server", step: "step1-server"},
 	{File: "client.md", Title: "The client", step: "step2-client"},
@@ -59,7 +59,7 @@ var bankPages = []bankPage{
 		step: "step4-framing", exercises: []int{20, 21, 22}},
 }
 
-// A bankPage is what pages/page.md makes one of the bankPages of.
+// A bankPage is the data from which pages/page.md makes a page.
 type bankPage struct {
 	File, Title string
 	Sections    []bankSection
@@ -69,8 +69,7 @@ type bankPage struct {
 	exercises []int // by their numbers; nil means all of the step
 }
 
-// A bankSection has the mistakes of one exercise: those that no exercise before
-// it catches.
+// A bankSection has the mistakes that an exercise is the first to catch.
 type bankSection struct {
 	Exercise linkTo
 	Entries  []*bankEntry
@@ -85,12 +84,13 @@ type linkTo struct {
 	Anchor  string // "3-echo-every-message"
 }
 
-// HeadingAnchor is the anchor of the exercise's heading on its page of
+// HeadingAnchor returns the anchor of the exercise's heading on its page of
 // mistakes.
 func (l linkTo) HeadingAnchor() string { return anchor(l.Number + " " + l.Name) }
 
-// The pages of docs/mistakes and the lists in the chapters are what the bank
-// makes, and the outputs in them have the words that the mistakes promise.
+// The pages in docs/mistakes and the lists in the chapters are what the
+// templates make of the bank. The outputs in them have the words that the
+// mistakes promise.
 func TestMistakesPages(t *testing.T) {
 	steps, bank, outputs := steps(t), mistakes(t), readBankOutputs(t)
 	made := makeBankPages(t, steps, bank, outputs.said)
@@ -104,8 +104,7 @@ func TestMistakesPages(t *testing.T) {
 		require.Containsf(t, made, path.Join(bankFolder, filepath.Base(file)),
 			"the bank doesn't make this page: delete it")
 	}
-	// In subtests, so that asking for one mistake alone doesn't ask for its
-	// page.
+	// These are subtests, so that -run of a single mistake leaves them out.
 	for name, should := range made {
 		t.Run(path.Base(name), func(t *testing.T) {
 			is, err := os.ReadFile(filepath.Join(root, name))
@@ -140,7 +139,8 @@ func TestMistakesPages(t *testing.T) {
 	}
 }
 
-// firstDifference returns the number of the first line that differs, or 0.
+// firstDifference returns the number of the first line that differs, or 0 if
+// none does.
 func firstDifference(a, b string) int {
 	if a == b {
 		return 0
@@ -184,7 +184,8 @@ func writeBankPages(t *testing.T, made map[string]string) {
 	}
 }
 
-// makeBankPages returns the text of each file that shows the bank, by its name.
+// makeBankPages returns the text of each file that shows the bank, by the
+// file's name.
 func makeBankPages(t *testing.T, steps []step, bank []mistake,
 	said map[string]string) map[string]string {
 	t.Helper()
@@ -249,7 +250,7 @@ func linkOf(step int, e exercise, names map[string]string) linkTo {
 	return linkTo{fmt.Sprintf("%d.%d", step+1, e.number), names[e.section], chapter, anchor}
 }
 
-// execute returns what a template in pages/ makes of data.
+// execute executes a template in pages/ with data.
 func execute(t *testing.T, name string, functions template.FuncMap, data any) string {
 	t.Helper()
 	parsed, err := template.New(name + ".tmpl").Funcs(functions).ParseFiles(filepath.Join("pages",

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// peak returns how many bytes of memory the largest process of a command that
-// has ended had, or one that it started.
+// peak returns the peak memory, in bytes, of the largest process of a command
+// that has ended. The processes that it started count.
 func peak(cmd *exec.Cmd) int64 {
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		return usage.Maxrss << 10

@@ -30,8 +30,8 @@ func TestStarters(t *testing.T) {
 	}
 }
 
-// What a learner sees first: the first exercise of the step is red, and the
-// others wait for it.
+// A learner first sees that the step's first exercise is red. The others wait
+// for it.
 func TestStarters_ShowOneRedExercise(t *testing.T) {
 	t.Parallel()
 	for _, s := range steps(t) {
@@ -52,7 +52,7 @@ func TestStarters_ShowOneRedExercise(t *testing.T) {
 	}
 }
 
-// A forgotten server that holds the port is named at once.
+// An exercise says at once that a forgotten server holds the port.
 func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 	t.Parallel()
 	forgottenServer(t)
@@ -97,7 +97,7 @@ func startsPrograms(t *testing.T, s step) bool {
 	return false
 }
 
-// Each exercise is named by a TODO of the starter.
+// A TODO in the starter names each exercise.
 func TestStarters_NameEachExercise(t *testing.T) {
 	for _, s := range steps(t) {
 		starter := ""
@@ -113,7 +113,7 @@ func TestStarters_NameEachExercise(t *testing.T) {
 	}
 }
 
-// What a step gives is what the steps before have come to, to the letter.
+// A step gives exactly what the steps before it ended with.
 func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 	for given, before := range map[string]string{
 		"step3-concurrency/cmd/server/main.go": "step1-server/main.go",
@@ -179,7 +179,7 @@ func TestSolutions_Frame(t *testing.T) {
 	require.NoErrorf(t, err, "%s", out)
 }
 
-// Work that keeps the contract is green, however it's built.
+// Work that keeps the contract is green, however it's structured.
 func TestRightWork(t *testing.T) {
 	t.Parallel()
 	for _, s := range steps(t) {
@@ -206,7 +206,7 @@ func (r result) isGreen() bool {
 	said := words(r.output)
 	return r.action == "pass" || r.action == "skip" &&
 		(!hasRaceDetector() && strings.Contains(said,
-			"Only the race detector could tell the rest") ||
+			"Only the race detector can check the rest") ||
 			runtime.GOOS == "windows" && strings.Contains(said, "can't send Ctrl-C"))
 }
 

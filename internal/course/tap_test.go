@@ -16,12 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The pictures of the tap are what it draws. A comment before such a block says
-// how it was made, in four parts: the tap's flags, the server, the client, and
-// what is typed. Lines with "&" between them are typed in quick succession,
-// those with ";" one by one.
+// A page's picture of the tap is what the tap draws. A comment before the block
+// says how, in four parts: the tap's flags, the server, the client, and the
+// typed lines. With "&" between them, the test types lines in quick succession,
+// with ";" one by one.
 //
-// It isn't parallel: other tests of this process use port 20000.
+// The test isn't parallel, because other tests of this process use port 20000.
 func TestTap(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits until connections are quiet")
@@ -36,9 +36,8 @@ func TestTap(t *testing.T) {
 				continue
 			}
 			t.Run(parts[1]+" "+parts[0], func(t *testing.T) {
-				// What goes over a real network has no fixed pieces, so that it
-				// may take a few tries until they're the ones that the page
-				// shows.
+				// On a real network, pieces aren't fixed. It may take a few
+				// tries until the page's pieces come.
 				program.TakeTurn(&lesson.Exercise{T: t})
 				for try := 1; ; try++ {
 					drawn := tapDraws(t, parts[0], parts[1], parts[2], parts[3])
@@ -86,7 +85,7 @@ func tapDraws(t *testing.T, flags, server, client, typed string) string {
 	require.Eventually(t, func() bool { return program.Reaches(addr) }, time.Minute,
 		20*time.Millisecond)
 
-	// The page has time to type two lines, the test doesn't.
+	// A person takes a while between two lines, the test doesn't.
 	_, picture := run("internal/tap", strings.Fields(strings.ReplaceAll(flags, "-glue 2s",
 		"-glue 300ms"))...)
 	require.Eventually(t, func() bool { return strings.Contains(picture.String(), "listens") },

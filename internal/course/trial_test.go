@@ -18,19 +18,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A trial is a test binary with several mistakes in it, for linking one takes
-// longer than running the exercises. It's that of a package in a copy of the
-// step, which has a folder below it for each mistake: the step with the
-// mistake, and its tests as ordinary files. The tests of the package itself
-// call those of the mistake that the environment variable [chosen] names. Its
-// mistakes take turns: they use the same port.
+// A trial is a test binary with several mistakes in it, because linking a
+// binary takes longer than running the exercises. Its package lies in a copy of
+// the step, above a folder for each mistake: the step with that mistake, and
+// the step's tests as ordinary files. The package's own tests call the tests of
+// the mistake that the environment variable [chosen] names. The mistakes of a
+// trial use the same port, so they take turns.
 type trial struct {
 	name  string // "step3-concurrency-7"
 	step  step
 	dir   string   // a step will be laid there, and solved
 	tests []string // the test files that the mistakes need
-	// 20010, for example, stands for 20000 there: trials don't wait for their
-	// turns
+	// The trial uses this port, such as 20010, instead of 20000. So trials
+	// don't wait for each other.
 	port     int
 	mistakes []mistake
 	rewrite  func(dir string) // see try
@@ -40,11 +40,11 @@ type trial struct {
 // chosen is the environment variable that tells a trial which mistake to make.
 const chosen = "TCP_STEPS_MISTAKE"
 
-// try returns the trials of the mistakes. rewrite, if it isn't nil, may change
-// the tests beforehand: in dir, a copy of a step.
+// try returns the trials of the mistakes. If rewrite isn't nil, it may first
+// change the tests in dir, a copy of a step.
 func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) []*trial {
 	t.Helper()
-	// When a mistake changes, few others are built anew.
+	// Small trials: a mistake that changes makes few others compile again.
 	const many = 24
 	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps)) }
 	size := map[string]int{}
@@ -59,7 +59,7 @@ func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) [
 	var all []*trial
 	byKey := map[string]*trial{}
 	for _, m := range bank {
-		// What follows from the name doesn't change when a mistake is added.
+		// Choose by name, so that a new mistake doesn't move the others.
 		part := crc32.ChecksumIEEE([]byte(m.name)) % uint32((size[group(m)]+many-1)/many)
 		key := fmt.Sprint(group(m), part)
 		if m.isRace() {
@@ -91,8 +91,8 @@ func (m mistake) testFiles(steps []step) []string {
 	return files
 }
 
-// judge runs, with the mistake, the exercises whose names the regular
-// expression which matches.
+// judge runs, with the mistake, the exercises whose names match the regular
+// expression which.
 func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) verdict {
 	t.Helper()
 	if m.isRace() {
@@ -104,12 +104,12 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
 	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0",
 		"-test.timeout=5m", "-test.run=" + which}
-	// Without the race detector an exercise takes half the time, and says the
-	// same.
+	// Without a second run under the race detector, an exercise takes half the
+	// time and says the same.
 	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name,
 		lesson.WithoutRace+"=1")
 	out, _ := tests.CombinedOutput() // its exit status tells no more
-	// which would make the tests ignore Ctrl-C if it ran them itself
+	// test2json only converts. If it ran the tests, they would ignore Ctrl-C.
 	toJSON := exec.Command(test2json())
 	toJSON.Stdin = strings.NewReader(string(out) + "\x16FAIL\n") // the last line of go test
 	v := run(t, toJSON)
@@ -122,8 +122,8 @@ func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) ver
 	return v
 }
 
-// judgeRace runs the exercises as a learner does: the race detector needs the
-// tests in their package.
+// judgeRace runs the exercises as a learner does, because AgainUnderRace needs
+// the tests in their own package.
 func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string) verdict {
 	t.Helper()
 	dir := tr.solved(t)
@@ -133,7 +133,7 @@ func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string)
 		which, "."), append(env, everything)...)
 }
 
-// solved lays the trial's step, solves it and returns its folder.
+// solved copies the trial's step, solves it and returns its folder.
 func (tr *trial) solved(t *testing.T) string {
 	t.Helper()
 	dir := layIn(t, tr.dir, tr.step)
@@ -144,13 +144,13 @@ func (tr *trial) solved(t *testing.T) string {
 	return dir
 }
 
-// test2json returns the file of Go's tool, which it compiles the first time.
+// test2json returns the file of Go's tool, which go may have to compile first.
 var test2json = sync.OnceValue(func() string {
 	file, _ := exec.Command("go", "tool", "-n", "test2json").Output()
 	return strings.TrimSpace(string(file))
 })
 
-// make makes the trial and returns the test binary.
+// make makes the trial and returns its test binary.
 func (tr *trial) make(t *testing.T) string {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
@@ -204,16 +204,16 @@ func (tr *trial) make(t *testing.T) string {
 
 var anyExercise = regexp.MustCompile(`(?m)^func (Test\d\d_|Fuzz|Benchmark)`)
 
-// needs reports whether the trial needs a test file: one with exercises that
-// its mistakes name, or with helpers.
+// needs reports whether the trial needs a test file. It does if its mistakes
+// name an exercise in the file, or if the file has helpers.
 func (tr *trial) needs(t *testing.T, name, text string) bool {
 	t.Helper()
 	return !anyExercise.MatchString(text) || slices.Contains(tr.tests, name)
 }
 
-// writeTest writes a test file as one that another package can import: in a
-// package of its own if it's in an external one, else beside the sources. For
-// the compiler each line stays where it was.
+// writeTest writes a test file so that another package can import it. A file of
+// an external test package goes into a package of its own, any other file
+// beside the sources. For the compiler, each line stays where it was.
 func writeTest(t *testing.T, place, name, text string) {
 	t.Helper()
 	external := externalClause.MatchString(text)
@@ -228,8 +228,8 @@ var externalClause = regexp.MustCompile(`(?m)^package \w+_test$`)
 
 var mainClause = regexp.MustCompile(`(?m)^package main$`)
 
-// makeImportable makes a step that is a package main one that another package
-// can import.
+// makeImportable renames a step's package main, so that another package can
+// import it.
 func makeImportable(t *testing.T, place string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(place, "*.go"))
@@ -239,8 +239,8 @@ func makeImportable(t *testing.T, place string) {
 	}
 }
 
-// testsOf returns the tests of the trial's package: each calls that of the
-// chosen mistake.
+// testsOf returns the source of the package's own tests. Each calls the same
+// test of the chosen mistake.
 func (tr *trial) testsOf(t *testing.T, module string, tests map[string]string) string {
 	t.Helper()
 	data := struct {

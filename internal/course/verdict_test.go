@@ -12,8 +12,8 @@ import (
 )
 
 // BenchmarkVerdict measures how long a learner waits between saving a change
-// and the verdict of go test, and reports it beside the same run without any
-// test in it, which is the time that compiling takes.
+// and the verdict of go test. It reports the same run without any test beside
+// it: the time for compiling.
 func BenchmarkVerdict(b *testing.B) {
 	for _, s := range steps(b) {
 		for _, state := range []string{"starter", "solution"} {
@@ -26,9 +26,9 @@ func BenchmarkVerdict(b *testing.B) {
 				run := func(args ...string) time.Duration {
 					save(b, file)
 					begin := time.Now()
-					// -count=1, because the change makes no other binary, and
-					// go test remembers verdicts. -ldflags= links as a
-					// learner's go test does. The verdict is red or green.
+					// -count=1, because go test caches verdicts and the change
+					// makes no other binary. -ldflags= links as a learner's
+					// go test does. The verdict is red or green.
 					command(dir, append([]string{"test", "-count=1", "-ldflags=", "./..."},
 						args...)...).Run()
 					return time.Since(begin)
@@ -63,7 +63,7 @@ func starter(b *testing.B, s step) string {
 
 var saves int
 
-// save changes the file in a way that the compiler cannot overlook.
+// save changes the file, so that the compiler must compile it again.
 func save(b *testing.B, file string) {
 	b.Helper()
 	saves++

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// The connection in memory is a net.Conn as good as any. (This stands here and
-// not with wire's own tests, whose dependencies would be the steps'
-// dependencies too.)
+// The connection in memory is a proper net.Conn. This test is here, not with
+// wire's own tests, because their dependencies are the steps' dependencies.
 func TestWire_IsAConnection(t *testing.T) {
 	for name, limit := range map[string]int{"no limit": wire.NoLimit, "a limit of 64 KiB": 64 << 10,
 		"a limit of 16 bytes": 16} {

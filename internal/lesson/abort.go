@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Abort fails the exercise with a message, and more below it, and ends the
-// process at once: code that can't be stopped runs in it, and may take memory
-// or a whole CPU. Under [Run] the exercises after it run in another process.
+// Abort fails the exercise with a message, prints more below it, and exits the
+// process. It's for code that nothing else can stop, which may take memory or a
+// whole CPU. Under [Run], the exercises that follow run in another process.
 func (e *Exercise) Abort(message, more string) { current.abort(message, more) }
 
 // realStdout is os.Stdout before any [Output] takes its place.
 var realStdout = os.Stdout
 
-// testLine returns the line of the test that the calling goroutine is in:
-// "1_server_test.go:31".
+// testLine returns the test's line that the calling goroutine is at:
+// "1_server_test.go:31", or "test" if no test called.
 func testLine() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])

@@ -19,9 +19,10 @@ var crashReason = regexp.MustCompile(
 // in the traces of Go's goroutines: "\t/some/where/main.go:31 +0x45".
 var learnersLine = regexp.MustCompile(`\n *\S*/step[^\n]*\n\s+(?:[^\n]*[/\\])?(\w+\.go:\d+)`)
 
-// Crash says at which of the learner's lines, and why, a program crashed that
-// printed the text to its standard error: " at main.go:31: index out of range".
-// It returns "" if the text doesn't tell of a crash.
+// Crash finds the report of a crash in text, what a program printed to its
+// standard error. It returns the learner's line and the reason:
+// " at main.go:31: index out of range", or ": index out of range" without a
+// line, or "" without a crash.
 func Crash(text string) string {
 	found := crashReason.FindStringSubmatchIndex(text)
 	if found == nil {
@@ -42,8 +43,8 @@ func submatch(text string, found []int, n int) string {
 	return text[found[2*n]:found[2*n+1]]
 }
 
-// WithoutTraces returns text without the traces of a crash, but with its
-// reason.
+// WithoutTraces returns text without the traces of a crash. The crash's reason
+// stays.
 func WithoutTraces(text string) string {
 	if found := crashReason.FindStringIndex(text); found != nil {
 		text = text[:strings.LastIndex(text[:found[1]], "\n\ngoroutine ")] + "\n"
@@ -67,14 +68,16 @@ func Lines(text string) string {
 	return ", at " + strings.Join(places, " and ")
 }
 
-// ReasonToWait says what one of the learner's goroutines in this process waits
-// for that never comes: "it waits for a lock at server.go:31, …".
+// ReasonToWait says what a learner's goroutine in this process is doing now, as
+// part of a failure's message: "it waits at server.go:31 for a lock that's
+// never released". It's for a process in which nothing else happens any more.
 func ReasonToWait() string {
 	return reasonToWait(stacks())
 }
 
-// Panicking returns the learner's line at which a goroutine panicked that still
-// runs deferred calls: "process.go:31". It returns "" if there's none.
+// Panicking returns the learner's line at which a goroutine panicked, while its
+// deferred calls are still running: "process.go:31". It returns "" if no
+// goroutine is panicking.
 func Panicking() string { return panicking(stacks()) }
 
 func panicking(stacks string) string {
@@ -118,28 +121,28 @@ func reasonToWait(stacks string) string {
 	}
 	switch {
 	case lock != "" && write != "":
-		return fmt.Sprintf("it waits for a lock at %s while another goroutine, which may hold "+
-			"the lock, waits in Write at %s for a client that takes nothing", lock, write)
+		return fmt.Sprintf("it waits for a lock at %s. Another goroutine, which may hold that "+
+			"lock, waits in Write at %s because its peer reads nothing", lock, write)
 	case lock != "":
 		return "it waits at " + lock + " for a lock that's never released"
 	case network != "":
 		return "it waits at " + network +
-			" for a real connection or listener, not for the one it was given"
+			" for a real network connection or listener, not for the one it was given"
 	case sleep != "":
-		return "it polls at " + sleep + ", with a Sleep in between, for something to change"
+		return "it polls in a loop, with a Sleep at " + sleep
 	case runs != "":
 		return "it's in a busy loop at " + runs
 	case other != "":
 		return "it waits at " + other + " for a channel, a WaitGroup or a Cond"
 	}
-	return "it's in a busy loop, or waits for a lock, or for a channel made at package level"
+	return "it's in a busy loop, waits for a lock, or waits for a channel made at package level"
 }
 
 var bubble = regexp.MustCompile(`^goroutine [^\n]*synctest bubble (\d+)`)
 
 // newestBubble returns the traces of the goroutines in the newest synctest
-// bubble, or all of them if there's none: others may have been left in earlier
-// ones.
+// bubble, or all traces if there's no bubble. Earlier bubbles may have left
+// goroutines behind.
 func newestBubble(stacks []string) []string {
 	newest, in := 0, stacks
 	for _, stack := range stacks {

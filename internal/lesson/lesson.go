@@ -4,7 +4,7 @@
 // edit.
 //
 // An exercise is a test whose first line calls [Start]. It has one or more
-// scenarios, which wire.Test and program.Test run:
+// scenarios, which wire.Test and program.Test run.
 //
 //	func Test03_EchoesEveryMessage(t *testing.T) {
 //		e := lesson.Start(t, "docs/1-server.md#3-echo-every-message",
@@ -28,8 +28,8 @@ import (
 	"testing"
 )
 
-// An Exercise is the t of one exercise or of one of its scenarios. It's a
-// *testing.T whose failures consist of a message for the learner: see
+// An Exercise is the t of an exercise, or of one of its scenarios. It's a
+// *testing.T whose failures are messages for the learner: see
 // [Exercise.Errorf].
 type Exercise struct {
 	*testing.T
@@ -78,26 +78,26 @@ func SkipWhileRed(t testing.TB) {
 	t.Cleanup(current.clear)
 }
 
-// In returns e with another t: that of a test within the exercise, such as the
-// one that a synctest bubble has.
+// In returns e with the t of a test within the exercise, such as a synctest
+// bubble's.
 func (e *Exercise) In(t *testing.T) *Exercise {
 	return &Exercise{t, e.scenario}
 }
 
-// Scenario returns e for one situation of the exercise. Its failures begin with
-// the name, a phrase that says what's going on: "a client that never reads".
+// Scenario returns e for one situation of the exercise. Each failure begins
+// with the scenario's name, a phrase that says what's going on: "a client that
+// never reads".
 func (e *Exercise) Scenario(name string) *Exercise {
 	current.scenario(name)
 	return &Exercise{e.T, name}
 }
 
-// Errorf reports a failure: the scenario's name, then the message, wrapped. Of
-// a failure of testify, which also names the file again, the test and both
-// values, it keeps the message alone, where the test gave one.
+// Errorf reports a failure: the scenario's name, then the message. It keeps
+// only the message of a testify failure, if the test gave one, and drops the
+// file, the test's name and both values.
 //
-// The message may be a raw string, indented like the code around it. Its
-// paragraphs are wrapped anew; lines that are indented further stay as they
-// are.
+// The message may be a raw string, indented like the code around it. Errorf
+// wraps its paragraphs anew. Lines that are indented further stay as they are.
 func (e *Exercise) Errorf(format string, args ...any) {
 	e.Helper()
 	e.T.Errorf("%s", e.sentence(fmt.Sprintf(format, args...)))
@@ -110,8 +110,9 @@ func (e *Exercise) Fatalf(format string, args ...any) {
 	e.FailNow()
 }
 
-// SkipForNow skips the exercise for a reason that lies in the machine and may
-// be gone next time, so go test doesn't cache the verdict.
+// SkipForNow skips the exercise because of the machine's present state. The
+// reason may be gone next time, so SkipForNow keeps go test from caching the
+// verdict.
 func (e *Exercise) SkipForNow(format string, args ...any) {
 	e.Helper()
 	doNotCache()

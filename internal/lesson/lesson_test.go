@@ -1,6 +1,7 @@
 package lesson_test
 
 import (
+	"fmt"
 	"log"
 	"os"
 	"os/exec"
@@ -15,8 +16,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(lesson.Run(m)) }
 
-// The exercises of a little lesson, whose second one fails. They run in a
-// process of their own, where LESSON is set, and are no tests of this package.
+// exercise runs an exercise of a little lesson, whose second exercise fails.
+// The lesson runs in a process of its own, where LESSON is set. Elsewhere
+// exercise does nothing.
 func exercise(t *testing.T, section string, do func(e *lesson.Exercise)) {
 	if os.Getenv("LESSON") != "" {
 		do(lesson.Start(t, section, "main.go"))
@@ -37,8 +39,8 @@ func TestLesson2(t *testing.T) {
 
 func TestLesson3(t *testing.T) {
 	exercise(t, "docs/0.md#3-go-on", func(e *lesson.Exercise) {
-		lesson.ShowOutput(e.T, "1\n2\x00\xff\n世界\n4\n"+strings.Repeat("5",
-			100)+"err\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n")
+		fmt.Fprint(e.Output(), lesson.OutputText("1\n2\x00\xff\n世界\n4\n"+
+			strings.Repeat("5", 100)+"err\n6\r\n"+strings.Repeat("between\n", 1000)+"8\n9\n\n"))
 		require.Equal(e, 1, 2)
 	})
 }
@@ -122,7 +124,7 @@ func run(t *testing.T, env string, args ...string) string {
 		lesson.WithoutRace+"=", "LESSON=1")
 	cmd.Env = append(cmd.Env, strings.Split(env, ",")...)
 	out, _ := cmd.CombinedOutput()
-	var lines []string // those of the exercises
+	var lines []string // what the exercises printed
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "    ") {
 			lines = append(lines, strings.TrimRight(line, " \n"))
@@ -163,11 +165,10 @@ func TestStart_ForgetsWhatHasTurnedGreen(t *testing.T) {
 }
 
 func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
-	require.Equal(t, `        The function that the test called ended the whole program, with exit
-        status 1.
+	require.Equal(t, `        The program exited with status 1 in the middle of the exercise.
 
-        log.Fatal and os.Exit do that. In a server it's the end of every
-        connection.
+        log.Fatal and os.Exit end the whole program at once, and every
+        connection with it. Return instead.
 
         the program printed:
           there is no way on
@@ -181,8 +182,8 @@ func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
 func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
 	require.Equal(t, `        A goroutine that the program started crashed: out of order
 
-        A panic in a goroutine ends the whole program, with every connection; no
-        other goroutine can catch it.
+        A panic in any goroutine ends the whole program, and every connection
+        with it. No other goroutine can recover from it.
 
         read on: docs/0.md#5-crash
         edit:    internal/main.go
@@ -220,18 +221,18 @@ func TestAbort_EndsTheProcess(t *testing.T) {
 }
 
 func TestAgainUnderRace(t *testing.T) {
+	skipUnderRace(t)
 	out := run(t, "LESSON=races", "-test.run=TestRacing")
 	said := strings.Join(strings.Fields(out), " ") // lines are wrapped
-	if strings.Contains(said, "Only the race detector could tell") {
+	if strings.Contains(said, "Only the race detector can check") {
 		t.Skip(out)
 	}
 	require.Equal(t, `    lesson_test.go: All answers were right, but the race detector
         found a data race.
 
-        Two goroutines use the same memory at the same time, and at least one of
-        them writes to it. The result is unpredictable: a wrong number, a torn
-        value, a crash. Such memory needs a lock, an atomic value, or one
-        goroutine that owns it.
+        Two goroutines used the same memory without synchronizing, and at least
+        one of them wrote to it. The result is unpredictable. Such memory needs
+        a lock, an atomic value, or one goroutine that owns it.
 
         read on: docs/0.md#6-race
         edit:    internal/main.go
@@ -239,8 +240,8 @@ func TestAgainUnderRace(t *testing.T) {
 `, out)
 	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"),
 		"--- PASS: TestRacing")
-	require.Equal(t, `    lesson_test.go: The exercise passed, but failed in a second run
-        under the race detector, where everything takes longer.
+	require.Equal(t, `    lesson_test.go: The exercise passed, but a second run under the
+        race detector failed. Everything takes longer there.
 
         It said: it took too long, and this is said in a sentence that is longer
         than a line of this terminal has room for
@@ -252,12 +253,20 @@ func TestAgainUnderRace(t *testing.T) {
 }
 
 func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
+	skipUnderRace(t)
 	out := run(t, "LESSON=races,PATH=", "-test.run=TestRacing")
 	require.Contains(t, out,
-		"Everything passes so far. Only the race detector\n        could tell the rest")
+		"Everything passes so far. Only the race detector\n        can check the rest")
 	require.Contains(t, out, "--- SKIP: TestRacing")
 	require.NotContains(t, run(t, "LESSON=races,CGO_ENABLED=1,CC=no-such-compiler",
-		"-test.run=TestRacing"), "the rest: #")
+		"-test.run=TestRacing"), "go said: #")
+}
+
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if lesson.RaceDetector {
+		t.Skip("AgainUnderRace does nothing here")
+	}
 }
 
 func TestRun_PassesOnTheRest(t *testing.T) {
@@ -289,7 +298,7 @@ func TestShowOutput_LeavesOutTheMiddle(t *testing.T) {
           4
           555555555555555555555555555555555555555555…5555555555555555555555err
           6
-          … 1000 lines more …
+          … 1000 more lines …
           8
           9
 `)

@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// maxHeld is how much of a crash's report is kept, in bytes. With many
-// goroutines it can be endless.
+// maxHeld is how much of a crash's report a lineWriter keeps, in bytes. The
+// traces of many goroutines can be endless.
 const maxHeld = 1 << 20
 
-// A lineWriter passes on whole lines. With holdsCrash it keeps them from the
-// first one on that begins the report of a crash.
+// A lineWriter passes on whole lines. With holdsCrash, it passes on the lines
+// before the report of a crash and keeps the rest in held.
 type lineWriter struct {
 	w          io.Writer
 	holdsCrash bool
@@ -23,8 +23,8 @@ type lineWriter struct {
 	passed int // bytes
 }
 
-// maxPassed is how much output of a process is passed on, in bytes: far more
-// than all tests of a step print.
+// maxPassed is how much a lineWriter passes on, in bytes: far more than all
+// tests of a step print.
 const maxPassed = 16 << 20
 
 func (l *lineWriter) Write(p []byte) (int, error) {
@@ -52,8 +52,8 @@ func (l *lineWriter) pass() {
 	}
 }
 
-// beginsCrash reports whether Go may have begun to tell of a crash. It does so
-// behind what the program printed without a newline.
+// beginsCrash reports whether Go's report of a crash may begin in the line.
+// Output without a newline may stand before it.
 func beginsCrash(line string) bool {
 	return strings.Contains(line, "panic: ") || strings.Contains(line, "fatal error: ")
 }
@@ -66,7 +66,7 @@ func (l *lineWriter) flush() {
 	}
 }
 
-// indented writes as t.Output does.
+// An indented writer indents each line by four blanks, as t.Output does.
 type indented struct{ w io.Writer }
 
 func (i indented) Write(p []byte) (int, error) {

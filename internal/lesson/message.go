@@ -5,16 +5,16 @@ import (
 	"unicode/utf8"
 )
 
-// Where a line of a message ends, in runes, so that all of it fits into 80
-// columns behind what go test puts in front: eight blanks, or, on the first
-// line, four blanks and "1_readbuffer_test.go:123: ".
+// The most runes in a line of a message. In front of it go test puts eight
+// blanks, or four blanks and "1_readbuffer_test.go:123: " on the first line.
+// All of that fits into 80 columns.
 const (
 	width      = 80 - 8
 	firstWidth = 80 - 4 - 26
 )
 
-// messageOf returns the message of a failure of testify, and any other text
-// unchanged. ok is false for a failure without a message.
+// messageOf returns the message of a testify failure, and any other text
+// unchanged. ok is false if a testify failure has no message.
 func messageOf(text string) (message string, ok bool) {
 	if !strings.HasPrefix(text, "\n\tError Trace:") {
 		return text, true
@@ -34,45 +34,58 @@ func messageOf(text string) (message string, ok bool) {
 // around it, and joins the lines of a paragraph. A line that's indented further
 // stays as it is.
 func wrap(text string, first int) string {
+	var out []string
+	lines := strings.Split(dedent(text), "\n")
+	for i := 0; i < len(lines); {
+		end := i
+		for end < len(lines) && !staysAsIs(lines[end]) {
+			end++
+		}
+		if end == i {
+			out = append(out, lines[i])
+			i++
+			continue
+		}
+		limit := width
+		if i == 0 {
+			limit = first
+		}
+		out = append(out, wrapParagraph(strings.Join(lines[i:end], " "), limit, width))
+		i = end
+	}
+	return strings.Join(out, "\n")
+}
+
+// staysAsIs reports whether a line is no part of a paragraph.
+func staysAsIs(line string) bool {
+	return line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
+}
+
+// wrapParagraph breaks text at its blanks into lines of at most rest runes, the
+// first one of at most first. A longer word has a line of its own.
+func wrapParagraph(text string, first, rest int) string {
 	var out strings.Builder
 	column, limit := 0, first
-	newline := func() {
-		out.WriteByte('\n')
-		column, limit = 0, width
-	}
-	lines := strings.Split(dedent(text), "\n")
-	for i, line := range lines {
-		verbatim := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
-		if line == "" || verbatim || i > 0 && lines[i-1] == "" {
-			if i > 0 {
-				newline()
-			}
-			if line == "" || verbatim {
-				out.WriteString(line)
-				column = limit // what follows begins on a line of its own
-				continue
-			}
+	for i, word := range strings.Split(text, " ") {
+		length := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+length > limit:
+			out.WriteByte('\n')
+			column, limit = 0, rest
+		default:
+			out.WriteByte(' ')
+			column++
 		}
-		for _, word := range strings.Split(line, " ") {
-			length := utf8.RuneCountInString(word)
-			switch {
-			case column == 0:
-			case column+1+length > limit:
-				newline()
-			default:
-				out.WriteByte(' ')
-				column++
-			}
-			out.WriteString(word)
-			column += length
-		}
+		out.WriteString(word)
+		column += length
 	}
 	return out.String()
 }
 
-// dedent takes the tabs off the lines that the first line has, or the next one
-// if a raw string begins beside its quotation mark. It takes empty lines off
-// both ends.
+// dedent takes the first line's tabs off each line, or the next line's tabs if
+// a raw string begins beside its quotation mark. It takes empty lines off both
+// ends.
 func dedent(text string) string {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
@@ -91,25 +104,4 @@ func dedent(text string) string {
 		lines[i] = line
 	}
 	return strings.Trim(strings.Join(lines, "\n"), "\n")
-}
-
-// wrapAt breaks one paragraph into lines of at most n runes, at its blanks.
-func wrapAt(text string, n int) string {
-	var out strings.Builder
-	column := 0
-	for i, word := range strings.Split(text, " ") {
-		length := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case column+1+length > n:
-			out.WriteByte('\n')
-			column = 0
-		default:
-			out.WriteByte(' ')
-			column++
-		}
-		out.WriteString(word)
-		column += length
-	}
-	return out.String()
 }

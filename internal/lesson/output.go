@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"unicode"
 	"unicode/utf8"
 )
@@ -19,13 +18,13 @@ type Output struct {
 	stdout, stderr *os.File // the real ones
 }
 
-// CaptureOutput sends what is printed to a file, so that it does not stand
-// between the test's own lines, until Restore is called.
+// CaptureOutput sends what this process prints to a file, so that it doesn't
+// stand between the test's own lines. The caller must call Restore.
 func CaptureOutput(e *Exercise) *Output {
 	e.Helper()
 	file, err := os.CreateTemp(os.Getenv(supervised), "output")
 	if err != nil {
-		e.Fatalf("cannot capture what the program prints: %v", err)
+		e.Fatalf("The test can't capture what the program prints: %v.", err)
 	}
 	current.output(file.Name())
 	o := &Output{file, os.Stdout, os.Stderr}
@@ -34,10 +33,11 @@ func CaptureOutput(e *Exercise) *Output {
 	return o
 }
 
-// String returns what was printed so far, at most the first MiB.
+// String returns what the process has printed so far, at most the first MiB. It
+// returns "" after Restore.
 func (o *Output) String() string { return firstMiB(o.file.Name()) }
 
-// Size returns how many bytes were printed so far.
+// Size returns how many bytes the process has printed so far.
 func (o *Output) Size() int64 {
 	info, err := o.file.Stat()
 	if err != nil {
@@ -46,7 +46,7 @@ func (o *Output) Size() int64 {
 	return info.Size()
 }
 
-// Restore ends the capture.
+// Restore ends the capture and removes the file.
 func (o *Output) Restore() {
 	os.Stdout, os.Stderr = o.stdout, o.stderr
 	log.SetOutput(o.stderr)
@@ -64,40 +64,31 @@ func firstMiB(name string) string {
 	return string(text)
 }
 
-// ShowOutput adds to the failure of t what the learner's program printed, or
-// the beginning and the end of it.
-func ShowOutput(t *testing.T, text string) {
-	t.Helper()
-	showOutput(t.Output(), text)
-}
-
-// OutputText is what [ShowOutput] adds.
+// OutputText returns the lines that a failure adds about text, what the
+// learner's program printed. Long output loses its middle. OutputText returns
+// "" if the program printed nothing.
 func OutputText(text string) string {
-	var out strings.Builder
-	showOutput(&out, text)
-	return out.String()
-}
-
-func showOutput(w io.Writer, text string) {
 	const head, tail = 6, 2 // lines
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
-		return
+		return ""
 	}
 	lines := strings.Split(text, "\n")
 	if over := len(lines) - head - tail; over > 1 {
-		gap := fmt.Sprintf("… %d lines more …", over)
+		gap := fmt.Sprintf("… %d more lines …", over)
 		lines = append(append(lines[:head:head], gap), lines[len(lines)-tail:]...)
 	}
-	fmt.Fprintln(w, "\n    the program printed:")
+	var out strings.Builder
+	out.WriteString("\n    the program printed:\n")
 	for _, line := range lines {
-		fmt.Fprintf(w, "      %s\n", shorten(printable(strings.TrimRight(line, "\r"))))
+		fmt.Fprintf(&out, "      %s\n", shorten(printable(strings.TrimRight(line, "\r"))))
 	}
+	return out.String()
 }
 
 // shorten wraps a line that's too wide for the terminal. Words stay whole, so
-// that an error's text can be found by search; of a word or a line that's
-// longer than any error, it leaves out the middle.
+// that people can search for an error's text. A word or a line that's longer
+// than any error loses its middle.
 func shorten(line string) string {
 	// Continuation lines are indented by two blanks more than the first one.
 	const first, columns, most = 80 - 10, 80 - 12, 4 * 70
@@ -116,11 +107,11 @@ func shorten(line string) string {
 	if len(runes) > most {
 		runes = slices.Concat(runes[:most/2], []rune(" … "), runes[len(runes)-most/2:])
 	}
-	return strings.ReplaceAll(wrapAt(string(runes), columns), "\n", "\n        ")
+	return strings.ReplaceAll(wrapParagraph(string(runes), columns, columns), "\n", "\n        ")
 }
 
-// printable returns line with its control characters, and bytes that are no
-// UTF-8, as Go writes them in a string: a terminal must not obey them, nor hide
+// printable returns line with its control characters, and the bytes that aren't
+// UTF-8, as Go writes them in a string. A terminal must neither obey nor hide
 // them.
 func printable(line string) string {
 	var out strings.Builder

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// RunAll is the environment variable that makes every exercise run, even if an
-// earlier one is red, when it's set to anything but the empty string.
+// RunAll is an environment variable. If it isn't empty, every exercise runs,
+// even if an earlier one is red.
 const RunAll = "TCP_STEPS_ALL"
 
 // A place is where an exercise stands in the course.
@@ -33,10 +33,11 @@ func parsePlace(section, edit string) (place, error) {
 	return place{section, edit, number, strings.ReplaceAll(parts[2], "-", " ")}, err
 }
 
-// String is "3 echo every message".
+// String returns the number and the title: "3 echo every message".
 func (p place) String() string { return fmt.Sprint(p.number, " ", p.title) }
 
-// directions says where to go from a failure, in lines that t.Output indents.
+// directions returns the last lines of a failure, which say where to go.
+// t.Output indents them.
 func (p place) directions() string {
 	text := "    read on: " + p.section + "\n"
 	if p.edit != "" {
@@ -65,8 +66,8 @@ func stepFolder() string {
 var exerciseTest = regexp.MustCompile(`(?m)^func Test(\d\d)_`)
 
 // progress says how many exercises of the step come before p, the next to do.
-// It returns "" where exercises run regardless of those before them, and where
-// the tests' source isn't at hand.
+// It returns "" if exercises run regardless of earlier ones, or if the tests'
+// source isn't at hand.
 func (p place) progress() string {
 	files, _ := filepath.Glob("*_test.go")
 	done, all := 0, 0
@@ -85,6 +86,7 @@ func (p place) progress() string {
 	return fmt.Sprintf("    %d of %d done, next: %s\n", done, all, p)
 }
 
+// runsRegardless reports whether exercises run even if an earlier one is red.
 func runsRegardless() bool {
 	return os.Getenv(RunAll) != "" || flag.Lookup("test.run").Value.String() != ""
 }

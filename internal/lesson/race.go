@@ -13,15 +13,17 @@ import (
 	"time"
 )
 
-// WithoutRace is the environment variable that, when it's set to anything but
-// the empty string, makes [Exercise.AgainUnderRace] do nothing.
+// WithoutRace is an environment variable. If it isn't empty,
+// [Exercise.AgainUnderRace] does nothing.
 const WithoutRace = "TCP_STEPS_WITHOUT_RACE"
 
-// AgainUnderRace runs the exercise once more, in a process that was built with
-// the race detector, and fails it if two goroutines use the same memory at the
-// same time there. It comes last in an exercise, after everything else passed.
-// Where the detector isn't available (it needs a C compiler on most systems),
-// it skips the exercise and says why.
+// AgainUnderRace runs the exercise once more, in a process built with the race
+// detector, and fails the exercise if that run fails or has a data race. Call
+// it last in an exercise, after everything else has passed. Most systems need a
+// C compiler for the race detector. Where it isn't available, AgainUnderRace
+// skips the exercise and says why.
+//
+// AgainUnderRace does nothing if the tests already run under the race detector.
 func (e *Exercise) AgainUnderRace() {
 	e.Helper()
 	if RaceDetector || os.Getenv(WithoutRace) != "" {
@@ -29,50 +31,62 @@ func (e *Exercise) AgainUnderRace() {
 	}
 	file, err := raceBinary(e)
 	if err != nil {
-		e.Skip(wrap("Everything passes so far. Only the race detector could tell the rest, and "+
+		e.Skip(wrap("Everything passes so far. Only the race detector can check the rest, but "+
 			err.Error()+".", firstWidth))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, file, "-test.run=^"+e.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), supervised+"=", raceOptions())
+	cmd.Env = append(os.Environ(), supervised+"=", RaceOptions())
 	out, err := cmd.CombinedOutput()
 	text := string(out)
-	switch {
+	switch race := DataRace(text); {
 	case err == nil:
-	case strings.Contains(text, "WARNING: DATA RACE"):
-		e.Fatalf(`
-			All answers were right, but the race detector found a data race%s.
-
-			Two goroutines use the same memory at the same time, and at least one of them
-			writes to it. The result is unpredictable: a wrong number, a torn value, a
-			crash. Such memory needs a lock, an atomic value, or one goroutine that owns it.`,
-			Lines(firstRace(text)))
+	case race != "":
+		e.Fatalf("All answers were right, but %s", race)
 	case ctx.Err() != nil:
-		e.Fatalf("Under the race detector, where everything takes longer, the exercise didn't end.")
+		e.Fatalf(`
+			The exercise passed, but a second run under the race detector didn't end within
+			a minute. Everything takes longer there.`)
 	default:
 		e.Fatalf(`
-			The exercise passed, but failed in a second run under the race detector, where
-			everything takes longer.
+			The exercise passed, but a second run under the race detector failed. Everything
+			takes longer there.
 
 			It said: %s`, firstMessage(text))
 	}
 }
 
+// DataRace looks for the race detector's report in text, what a program
+// printed. It returns the words for a failure's message: "the race detector
+// found a data race, at server.go:31.", and why that's wrong. It returns "" if
+// there's no report.
+func DataRace(text string) string {
+	race := firstRace(text)
+	if race == "" {
+		return ""
+	}
+	return "the race detector found a data race" + Lines(race) + ".\n\nTwo goroutines used the " +
+		"same memory without synchronizing, and at least one of them wrote to it. The result is " +
+		"unpredictable. Such memory needs a lock, an atomic value, or one goroutine that owns it."
+}
+
 const raceTimeout = time.Minute
 
-// raceReserve is what a build with the race detector leaves of go test's time
-// limit for the exercises that follow: half a minute, or a third of a short
-// one.
+// raceReserve returns how much of go test's time limit a build with the race
+// detector must leave to the exercises: half a minute, or a third of a short
+// limit.
 func raceReserve(limit time.Duration) time.Duration {
 	return min(30*time.Second, limit/3)
 }
 
-// raceOptions keeps a program from waiting for a second before it ends.
-func raceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
+// RaceOptions returns the environment variable "GORACE=…" for a process that
+// may run under the race detector. Without it, such a process sleeps for a
+// second before it exits.
+func RaceOptions() string { return "GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0" }
 
-// raceBinary builds the tests of the package in this folder, the one that is
-// being tested, with the race detector, once for all its exercises.
+// raceBinary returns the package's own tests, built with the race detector. It
+// builds them once for all exercises.
 func raceBinary(e *Exercise) (string, error) {
 	race.once.Do(func() { race.file, race.err = buildForRace(e) })
 	return race.file, race.err
@@ -99,30 +113,30 @@ func buildForRace(e *Exercise) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o",
 		file, ".")
-	// so that it cleans up, where it can
+	// After an interrupt, go test cleans up. Not every system has interrupts.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
 		return file, nil
-	case ctx.Err() != nil: // what is compiled by now is kept for the next time
+	case ctx.Err() != nil: // go keeps what it has compiled by now
 		doNotCache()
-		return "", errors.New("compiling for it takes too long the first time. " +
-			"Run the tests once more: it'll take less")
+		return "", errors.New("compiling for it took too long this time. " +
+			"Run the tests again: the next build is faster")
 	case errors.Is(err, exec.ErrNotFound):
 		return "", errors.New("the go command isn't available here")
 	}
 	doNotCache() // a compiler may be there next time
-	return "", fmt.Errorf("it needs a C compiler, such as gcc or clang, and cgo (CGO_ENABLED=1). "+
-		"Here, go said: %s", firstLine(string(out)))
+	return "", fmt.Errorf("it can't be built here. On most systems it needs cgo (CGO_ENABLED=1) "+
+		"and a C compiler, such as gcc or clang. Here go said: %s", firstLine(string(out)))
 }
 
-// raceFolder is removed at the end of the process.
+// raceFolder has the tests built with the race detector. Run removes it.
 var raceFolder string
 
-// firstLine returns the first line of text that is not a heading of the go
-// command: "# runtime/cgo".
+// firstLine returns the first line of text, or "". It passes over the go
+// command's headings, such as "# runtime/cgo".
 func firstLine(text string) string {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "# ") {
@@ -132,24 +146,24 @@ func firstLine(text string) string {
 	return ""
 }
 
-// firstRace returns the first report of the race detector in text.
+// firstRace returns the race detector's first report in text, or "".
 func firstRace(text string) string {
 	const rule = "=================="
 	_, report, _ := strings.Cut(text, "WARNING: DATA RACE")
 	report, _, _ = strings.Cut(report, rule)
-	// Where the two goroutines were started is of less use than what they did.
+	// What the two goroutines did says more than where they were started.
 	report, _, _ = strings.Cut(report, "\nGoroutine ")
 	return wrapper.ReplaceAllString(report, "")
 }
 
-// wrapper matches what the compiler has made of a go statement: the memory is
-// used elsewhere.
+// wrapper matches a function that the compiler made of a go statement. It isn't
+// where the memory is used.
 var wrapper = regexp.MustCompile(`(?m)^ *\S*gowrap\d+\(\)\n.*\n`)
 
 var messageStart = regexp.MustCompile(`(?m)^    \w+_test\.go:\d+: `)
 
-// firstMessage returns the first message of a failure in what go test has
-// printed, as one line.
+// firstMessage returns, as one line, the first failure's message in what go
+// test printed.
 func firstMessage(text string) string {
 	start := messageStart.FindStringIndex(text)
 	if start == nil {

@@ -2,5 +2,5 @@
 
 package lesson
 
-// RaceDetector tells whether this binary was built with -race.
+// RaceDetector reports whether this binary was built with -race.
 const RaceDetector = true

@@ -11,13 +11,13 @@ import (
 )
 
 // A record says which exercise is running. A supervised process keeps it in a
-// file: when the process is gone, the file says where it ended.
+// file, which outlives the process and says where it ended.
 type record struct {
 	mu sync.Mutex
 	state
 }
 
-// state is what the file holds.
+// A state is what the file holds.
 type state struct {
 	Test     string // "" between exercises
 	Section  string
@@ -27,7 +27,7 @@ type state struct {
 	Scenario string         // its name
 	Output   string         // the file with what the learner's code printed
 	Aborts   string         // the failure of an exercise that abort ended
-	Ran      []string       // tests that need not run again
+	Ran      []string       // tests that needn't run again
 	Red      map[int]string // the sections of red exercises, by number
 }
 
@@ -52,7 +52,7 @@ func (r *record) scenario(name string) {
 	r.save()
 }
 
-// output notes where what the learner's code prints goes.
+// output notes the file that gets what the learner's code prints.
 func (r *record) output(file string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,10 +68,11 @@ func (r *record) clear() {
 	r.save()
 }
 
-// abort fails the exercise that is running and ends the process at once.
+// abort fails the exercise that's running and exits the process. It does
+// nothing between exercises.
 func (r *record) abort(message, more string) {
 	r.mu.Lock()
-	defer r.mu.Unlock() // never: the process ends
+	defer r.mu.Unlock()
 	if r.Test == "" {
 		return
 	}
@@ -91,6 +92,7 @@ func (r *record) abort(message, more string) {
 	os.Exit(1)
 }
 
+// save writes the file of a supervised process. The caller holds r.mu.
 func (r *record) save() {
 	dir := os.Getenv(supervised)
 	if dir == "" {
@@ -104,6 +106,7 @@ func (r *record) save() {
 	os.WriteFile(filepath.Join(dir, "current"), text, 0o666)
 }
 
+// load returns the state that a supervised process saved in dir, or a zero one.
 func load(dir string) state {
 	var s state
 	if text, err := os.ReadFile(filepath.Join(dir, "current")); err == nil {

@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// supervised is the environment variable by which a process knows that it runs
-// the tests for another one, which waits for it: the folder that both use.
+// supervised is an environment variable. In a process that runs the tests for
+// another process, it names the folder that both use.
 const supervised = "TCP_STEPS_SUPERVISED"
 
 // Run is m.Run for a TestMain: it runs the tests of m and returns the exit
 // status.
 //
 // A learner's code that runs in the test's own process can end that process:
-// log.Fatal and os.Exit do, and so does a panic in a goroutine that it started.
-// Then the exercise would be gone without a word, and so would those after it.
-// So, where go test runs the tests, Run runs them in a second process and
-// passes its output on. If that process ends early, Run says why and runs the
-// rest of the tests in another one. A debugger gets the tests themselves.
+// log.Fatal and os.Exit do, and so does a panic in a goroutine. Then the
+// exercise and those after it would end without a word. So, under go test, Run
+// runs the tests in a second process and passes its output on. If that process
+// ends early, Run says why and runs the remaining tests in another process. A
+// debugger, which doesn't start the tests as go test does, gets m itself.
 func Run(m *testing.M) int {
 	defer func() { os.RemoveAll(raceFolder) }()
 	if dir := os.Getenv(supervised); dir != "" {
@@ -50,8 +50,7 @@ func Run(m *testing.M) int {
 	return s.run()
 }
 
-// restoreRed has a process that runs the rest of the tests know which
-// exercises were red before.
+// restoreRed restores the red exercises of the processes before this one.
 func restoreRed(dir string) {
 	for n, section := range load(dir).Red {
 		red[n], _ = parsePlace(section, "")
@@ -77,7 +76,7 @@ func (s *supervisor) run() int {
 		if len(ran) > 0 {
 			cmd.Args = append(cmd.Args, "-test.skip="+s.without(ran))
 		}
-		cmd.Env = append(os.Environ(), supervised+"="+s.dir, raceOptions())
+		cmd.Env = append(os.Environ(), supervised+"="+s.dir, RaceOptions())
 		out := &lineWriter{w: os.Stdout}
 		crash := &lineWriter{w: os.Stdout, holdsCrash: true}
 		cmd.Stdout, cmd.Stderr = out, crash
@@ -93,13 +92,13 @@ func (s *supervisor) run() int {
 		if ended.Test == "" || timedOut {
 			os.Stdout.WriteString(crash.held.String())
 			keepFromCache(s.dir)
-			if status := cmd.ProcessState.ExitCode(); status != 0 {
-				return status
+			status := cmd.ProcessState.ExitCode()
+			if status == 0 && failed {
+				return 1
 			}
-			return map[bool]int{false: 0, true: 1}[failed]
+			return status
 		}
-		// The process ended within an exercise. Tell its story, and go on
-		// behind it.
+		// The process ended within an exercise. Say so, and go on behind it.
 		failed = true
 		ended.tell(os.Stdout, cmd.ProcessState.ExitCode(), crash.held.String())
 		if ended.Output != "" {
@@ -121,8 +120,8 @@ func (s *supervisor) run() int {
 	}
 }
 
-// without returns the pattern for go test to skip the given tests, and what it
-// skipped before.
+// without returns the pattern that makes go test skip the tests that ran, and
+// what it was told to skip.
 func (s *supervisor) without(ran []string) string {
 	pattern := "^(" + strings.Join(ran, "|") + ")$"
 	if s.skip != "" {
@@ -131,71 +130,72 @@ func (s *supervisor) without(ran []string) string {
 	return pattern
 }
 
-// tell ends the story of an exercise that ended the process.
-func (r state) tell(w io.Writer, status int, crash string) {
+// tell writes the failure of an exercise within which its process ended, with
+// the process's exit status and what it printed about a crash.
+func (s state) tell(w io.Writer, status int, crash string) {
 	var out strings.Builder
-	if r.Aborts != "" {
-		out.WriteString(r.Aborts)
+	if s.Aborts != "" {
+		out.WriteString(s.Aborts)
 	} else {
-		text := strings.ReplaceAll(wrap(r.reason(status, crash), width), "\n", "\n        ")
+		text := strings.ReplaceAll(wrap(reason(status, crash), width), "\n", "\n        ")
 		fmt.Fprintf(&out, "        %s\n", text)
-		if r.Output != "" {
-			showOutput(indented{&out}, firstMiB(r.Output))
-		}
+		fmt.Fprint(indented{&out}, OutputText(firstMiB(s.Output)))
 	}
-	if p := r.place(); p.section != "" {
+	if p := s.place(); p.section != "" {
 		fmt.Fprint(indented{&out}, "\n"+p.directions())
 	}
 	marker := ""
 	if strings.Contains(flag.Lookup("test.v").Value.String(), "test2json") {
 		marker = "\x16"
 	}
-	fmt.Fprintf(&out, "%s--- FAIL: %s (%.2fs)\n", marker, r.Test, time.Since(r.Began).Seconds())
+	fmt.Fprintf(&out, "%s--- FAIL: %s (%.2fs)\n", marker, s.Test, time.Since(s.Began).Seconds())
 	io.WriteString(w, out.String())
 }
 
-// reason says why a process ended within an exercise.
-func (r state) reason(status int, crash string) string {
+// reason returns the message of an exercise within which its process ended.
+func reason(status int, crash string) string {
 	why, _, _ := strings.Cut(Crash(crash), " [recovered")
 	switch {
 	case strings.Contains(crash, osExit):
 		return "The program called os.Exit" + strings.TrimSuffix(why, ": "+osExit) + `.
 
-			os.Exit ends the whole program at once, with every connection. The function that
-			the test called must return instead.`
+			os.Exit ends the whole program at once, and every connection with it. Return
+			instead.`
 	case strings.Contains(crash, " [recovered"): // by the package testing
 		return "The function that the test called crashed" + why + `
 
-			A panic ends the whole program.`
+			A panic ends the whole program, and every connection with it.`
 	case crash != "":
 		return "A goroutine that the program started crashed" + why + `
 
-			A panic in a goroutine ends the whole program, with every connection; no other
-			goroutine can catch it.`
+			A panic in any goroutine ends the whole program, and every connection with it.
+			No other goroutine can recover from it.`
 	}
 	return fmt.Sprintf(`
-		The function that the test called ended the whole program, with exit status %d.
+		The program exited with status %d in the middle of the exercise.
 
-		log.Fatal and os.Exit do that. In a server it's the end of every connection.`, status)
+		log.Fatal and os.Exit end the whole program at once, and every connection with
+		it. Return instead.`, status)
 }
 
-// osExit is the panic by which the package testing answers os.Exit(0).
+// osExit is the value with which the package testing panics at os.Exit(0).
 const osExit = "unexpected call to os.Exit(0) during test"
 
-// uncached is the file by which a supervised process says that go test must not
-// remember its verdict.
+// uncached is the name of an empty file. A supervised process makes it to keep
+// go test from caching its verdict.
 const uncached = "uncached"
 
-// doNotCache has go test run the tests again next time, even if nothing
-// changes: the verdict depended on the state of the machine.
+// doNotCache makes go test run the tests again next time, even if nothing
+// changes, because the verdict depends on the machine's state.
 func doNotCache() {
 	if dir := os.Getenv(supervised); dir != "" {
 		os.WriteFile(filepath.Join(dir, uncached), nil, 0o666)
 	}
 }
 
-// keepFromCache makes the list of files and variables that the tests used, by
-// which the go command knows when a verdict still holds, one that it refuses.
+// keepFromCache keeps the go command from caching the verdict, if the process
+// supervised in dir asked for that. The command caches a verdict with a list of
+// the files and variables that the tests used. It refuses a malformed list.
 func keepFromCache(dir string) {
 	if _, err := os.Stat(filepath.Join(dir, uncached)); err != nil {
 		return
@@ -205,6 +205,6 @@ func keepFromCache(dir string) {
 	}
 }
 
-// TempDir returns a new folder that's removed when the tests have ended, even
-// if their process crashed.
+// TempDir returns a new folder. Under [Run] it's removed when the tests have
+// ended, even if their process crashed.
 func TempDir() (string, error) { return os.MkdirTemp(os.Getenv(supervised), "tcp-steps") }

@@ -13,7 +13,7 @@ func TestReasonToWait(t *testing.T) {
 			"\nexample.com/tcp-steps/step3-concurrency.(*Server).f(...)" +
 			"\n\t/x/step3-concurrency/" + file + " +0x45\n\n"
 	}
-	// the test itself may wait as it likes
+	// The test's own goroutine doesn't count.
 	test := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server_test.go:5")
 	lock := stack("sync.Mutex.Lock", "sync.(*Mutex).Lock(...)\n\t/go/mutex.go:1 +0x1",
 		"server.go:31")
@@ -25,18 +25,18 @@ func TestReasonToWait(t *testing.T) {
 	polls := stack("sleep (durable)", "time.Sleep(0x1)\n\t/go/time.go:1 +0x1", "server.go:50")
 
 	require.Equal(t,
-		"it's in a busy loop, or waits for a lock, or for a channel made at package level",
+		"it's in a busy loop, waits for a lock, or waits for a channel made at package level",
 		reasonToWait(test))
 	require.Equal(t, "it waits at server.go:31 for a lock that's never released",
 		reasonToWait(test+lock))
 	require.Contains(t, reasonToWait(lock+writes),
-		"it waits for a lock at server.go:31 while another goroutine, which may hold the lock, "+
+		"it waits for a lock at server.go:31. Another goroutine, which may hold that lock, "+
 			"waits in Write at server.go:40")
 	require.Equal(t,
-		"it waits at server.go:12 for a real connection or listener, not for the one it was given",
+		"it waits at server.go:12 for a real network connection or listener, "+
+			"not for the one it was given",
 		reasonToWait(test+accepts))
-	require.Equal(t, "it polls at server.go:50, with a Sleep in between, for something to change",
-		reasonToWait(test+polls))
+	require.Equal(t, "it polls in a loop, with a Sleep at server.go:50", reasonToWait(test+polls))
 }
 
 func TestPanicking(t *testing.T) {

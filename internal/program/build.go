@@ -10,23 +10,25 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 )
 
-// A Built is a program of the learner's that go build made.
+// A Built is a learner's program that [T.Build] has built.
 type Built struct {
 	t    *T
 	file string
 }
 
-// builds holds the files of the programs that were built in this process, by
-// their folders.
+// builds holds the files of the programs that this process has built, by their
+// folders.
 var builds struct {
 	sync.Mutex
 	files map[string]string
 }
 
-// Build builds the program in the given folder, relative to the tests'
-// ("./cmd/server"), with the race detector if the tests have it. It fails the
-// exercise if the program doesn't compile, and skips it where there's no go
-// command. Built once, the program serves all exercises of the run.
+// Build builds the program in a folder, such as "./cmd/server", with the race
+// detector if the tests have it. The folder is relative to the tests' folder. A
+// second Build of the same folder reuses the first.
+//
+// Build fails the exercise if the program doesn't compile, and skips it if the
+// go command isn't available.
 func (t *T) Build(folder string) *Built {
 	t.Helper()
 	builds.Lock()
@@ -35,16 +37,15 @@ func (t *T) Build(folder string) *Built {
 		return &Built{t, file}
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skipf("This exercise builds a program, and the go command isn't available here: %v.", err)
+		t.Skipf("This exercise builds a program, but the go command isn't available here: %v.", err)
 	}
 	rememberSources()
 	dir, err := lesson.TempDir()
 	if err != nil {
-		t.Fatalf("The program can't be built: %v.", err)
+		t.Fatalf("The test can't make a folder for the program: %v.", err)
 	}
 	file := filepath.Join(dir, filepath.Base(folder)+".exe")
-	// Without -buildvcs=false a damaged .git folder would be the program's
-	// fault.
+	// With -buildvcs=false, a damaged .git folder does no harm.
 	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o", file}
 	if lesson.RaceDetector {
 		args = append(args, "-race")
@@ -60,16 +61,16 @@ func (t *T) Build(folder string) *Built {
 	return &Built{t, file}
 }
 
-// Start runs the program in its turn on port 20000. It doesn't wait for
-// anything that it does.
+// Start runs the program with the given arguments, in its turn on port 20000.
+// It returns as soon as the process has started.
 func (b *Built) Start(args ...string) *Program {
 	b.t.Helper()
 	return b.t.start(b.file, args)
 }
 
-// rememberSources opens the step's source files. The go command remembers a
-// verdict as long as the files that the tests opened are the same, and doesn't
-// know what go build reads.
+// rememberSources opens the step's source files. The go command caches a
+// verdict as long as the files that the tests opened don't change. It doesn't
+// know which files go build reads.
 func rememberSources() {
 	for _, pattern := range []string{"*.go", "*/*.go", "*/*/*.go"} {
 		files, _ := filepath.Glob(pattern)
@@ -79,7 +80,8 @@ func rememberSources() {
 	}
 }
 
-// indent has each line of text begin with a blank, so that a message keeps it.
+// indent puts a blank before each line of text, so that a message doesn't wrap
+// it.
 func indent(text string) string {
 	return " " + strings.ReplaceAll(text, "\n", "\n ")
 }

@@ -6,21 +6,20 @@ import (
 	"time"
 )
 
-// A test waits for a program for patience ticks, which is a second.
+// A test waits for a program for at most patience ticks, which is a second.
 const (
 	patience = 100
 	tick     = 10 * time.Millisecond
 )
 
-// A countdown counts the ticks that a test still waits for a program.
+// A countdown counts the ticks for which a test still waits for a program.
 type countdown struct {
 	left    int
 	renewed int
 }
 
-// more reports whether to wait for one more tick. When the time is over it
-// makes sure that the machine isn't too busy: where it takes long to start a
-// program that does nothing, the learner's isn't late, and the countdown starts
+// more reports whether to wait for one more tick. At the end it makes sure that
+// the program is late, not the machine. On a busy machine, the countdown starts
 // again.
 func (w *countdown) more() bool {
 	if w.left == 0 && w.renewed < 5 && machineIsBusy() {
@@ -31,6 +30,7 @@ func (w *countdown) more() bool {
 	return w.left >= 0
 }
 
+// machineIsBusy reports whether a program that does nothing takes long here.
 func machineIsBusy() bool {
 	file, err := os.Executable()
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,18 +14,18 @@ import (
 	"example.com/tcp-steps/internal/wire"
 )
 
-// A Peer is the test's end of a TCP connection with the program. Its methods
-// belong to the goroutine of the test.
+// A Peer is the test's end of a TCP connection with the program. Only the
+// test's goroutine may call its methods.
 type Peer struct {
 	conn    *net.TCPConn
 	side    wire.Side // the test's
 	picture wire.Picture
-	ended   bool
-	reset   bool // by a reset
+	ended   bool // the program's half has ended
+	reset   bool // a reset ended it
 }
 
-// Dial connects a client to the program on [Addr], as soon as it listens, and
-// fails the exercise if the program does not.
+// Dial connects a client to the program on [Addr] as soon as the program
+// listens there. It fails the exercise if the program doesn't within a second.
 func (p *Program) Dial() *Peer {
 	p.e.Helper()
 	for w := (countdown{left: patience}); w.more(); {
@@ -58,21 +57,22 @@ func (p *Program) add(conn net.Conn, side wire.Side) *Peer {
 	return peer
 }
 
-// A Server is the test's listener, for a program that is a client.
+// A Server is the test's listener, for a program that's a client.
 type Server struct {
 	t  *T
 	ln *net.TCPListener
 }
 
-// Listen listens on [Addr] in the exercise's turn, until the scenario ends.
+// Listen listens on [Addr], in the exercise's turn, until the scenario ends.
 func (t *T) Listen() *Server {
 	t.Helper()
 	TakeTurn(t.Exercise)
 	return t.listen(Addr)
 }
 
-// ListenAnywhere listens on a port that the kernel picks, for a program that
-// can be told where to find it.
+// ListenAnywhere listens until the scenario ends, on a port that the kernel
+// picks. It's for a program that takes the address as a flag: see
+// [Server.Addr].
 func (t *T) ListenAnywhere() *Server {
 	t.Helper()
 	return t.listen("127.0.0.1:0")
@@ -91,7 +91,7 @@ func (t *T) listen(addr string) *Server {
 // Addr returns the address at which the server listens: "127.0.0.1:20000".
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
-// Close stops listening. Connections that were accepted stay.
+// Close stops listening. Accepted connections stay open.
 func (s *Server) Close() { s.ln.Close() }
 
 // Accept waits until the program has connected, and fails the exercise if it
@@ -120,12 +120,13 @@ func (s *Server) Accept(p *Program) *Peer {
 	return nil
 }
 
-// flag reminds of how the program was told the address, if it was.
+// flag returns the words that say that the client's flag has the address, if it
+// does.
 func (s *Server) flag() string {
 	if s.Addr() == Addr {
 		return ""
 	}
-	return ", as the program was told by its flag"
+	return ", the address in the client's flag"
 }
 
 // why explains an exit status of 0.
@@ -136,7 +137,8 @@ func (p *Program) why() string {
 	return ""
 }
 
-// HasAnother reports whether the program has opened one more connection.
+// HasAnother reports whether the program has opened one more connection. It
+// waits for a tick.
 func (s *Server) HasAnother() bool {
 	s.ln.SetDeadline(time.Now().Add(tick))
 	conn, err := s.ln.Accept()
@@ -147,7 +149,8 @@ func (s *Server) HasAnother() bool {
 	return true
 }
 
-// Send writes the text to the connection, in one piece.
+// Send sends the text in one Write. If the program doesn't read, Send gives up
+// after a second. An error only shows in the picture.
 func (peer *Peer) Send(text string) {
 	peer.picture.Sent(peer.side, []byte(text))
 	peer.conn.SetWriteDeadline(time.Now().Add(patience * tick)) // the program may not read
@@ -156,21 +159,21 @@ func (peer *Peer) Send(text string) {
 		if errors.As(err, &errno) {
 			err = errno
 		}
-		peer.picture.Note(peer.side, "cannot send: "+err.Error())
+		peer.picture.Note(peer.side, "can't send: "+err.Error())
 	}
 }
 
-// Flood sends without end and reads nothing, until the program takes no more
-// either, because it waits in Write. Flood reports whether it came to that.
+// Flood sends and reads nothing, until the program waits in Write and so reads
+// no more either. It reports whether the program came to that.
 func (peer *Peer) Flood() bool {
 	// A program that takes so many bytes doesn't wait. A server that answers
-	// 128 bytes of 4,096 has taken 140 MB when all buffers are full of answers.
-	// A smaller buffer on this side would be quicker, but then the kernel may
-	// drop answers, and with them what they acknowledge, and the program waits
-	// in Read.
+	// only 128 bytes of every 4,096 takes 140 MB until all buffers are full of
+	// answers. A smaller receive buffer on this side would fill sooner. But
+	// then the kernel may drop answers, with the acknowledgments that they
+	// carry, and the program waits in Read.
 	const enough = 512 << 20
 	const still = patience * 3 / 10 // ticks without progress
-	peer.picture.Note(peer.side, "sends and sends, takes nothing")
+	peer.picture.Note(peer.side, "sends without a pause, reads nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent := 0
 	for w := (countdown{left: still}); sent < enough && w.more(); {
@@ -187,12 +190,13 @@ func (peer *Peer) Flood() bool {
 	return sent < enough
 }
 
-// Receive waits until n bytes have arrived, and returns all that has. It
-// returns less when the connection ends or nothing more comes.
+// Receive waits until n bytes have arrived, and returns everything that has. It
+// returns fewer if the connection ends, or if nothing comes for a second.
 func (peer *Peer) Receive(n int) string {
 	return peer.receive(n, patience)
 }
 
+// receive is Receive with another patience, in ticks.
 func (peer *Peer) receive(n, ticks int) string {
 	var got strings.Builder
 	for got.Len() < n {
@@ -205,9 +209,9 @@ func (peer *Peer) receive(n, ticks int) string {
 	return got.String()
 }
 
-// Rest waits until the program has ended its half of the connection, by closing
-// it or by a reset, and returns what arrived before that. ended is false if the
-// connection is still open and nothing more comes.
+// Rest waits until the program has ended its half of the connection, and
+// returns what arrived before that. A close, a half-close or a reset ends it.
+// If nothing comes for a second and the half is still open, ended is false.
 func (peer *Peer) Rest() (text string, ended bool) {
 	var got strings.Builder
 	for {
@@ -219,17 +223,17 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 }
 
-// HasEnded reports whether Receive or Rest came to the end of what the program
-// sends on the connection: a close or a reset.
+// HasEnded reports whether the test has read up to the end of the program's
+// half of the connection.
 func (peer *Peer) HasEnded() bool { return peer.ended }
 
-// WasReset reports whether that end was a reset instead of a clean one.
+// WasReset reports whether that end was a reset.
 func (peer *Peer) WasReset() bool { return peer.reset }
 
-// Awaited finds out what a program waits for that hasn't answered: it sends a
-// newline, then enough to fill a buffer, then the end of its half, until
-// answered reports an answer. It returns what came just before that, such as
-// "a newline", or "" if nothing helped.
+// Awaited finds out what a program that hasn't answered is waiting for. It
+// sends a newline, then enough bytes to fill a buffer, then ends the test's
+// half. After each of them it calls answered for a while. It returns the words
+// for what was sent before answered returned true, such as "a newline", or "".
 func (peer *Peer) Awaited(answered func() bool) string {
 	const buffer = 4096
 	for _, probe := range []struct {
@@ -237,7 +241,7 @@ func (peer *Peer) Awaited(answered func() bool) string {
 		send func()
 	}{
 		{"a newline", func() { peer.Send("\n") }},
-		{fmt.Sprint(buffer, " bytes more"), func() { peer.Send(strings.Repeat(".", buffer)) }},
+		{fmt.Sprint(buffer, " more bytes"), func() { peer.Send(strings.Repeat(".", buffer)) }},
 		{"the end of the connection", peer.CloseWrite},
 	} {
 		if peer.ended {
@@ -253,20 +257,21 @@ func (peer *Peer) Awaited(answered func() bool) string {
 	return ""
 }
 
-// Surplus returns what arrives within three ticks: bytes that belong to a
-// message which was thought to be complete.
+// Surplus returns what arrives within three ticks, after a message that seemed
+// to be complete.
 func (peer *Peer) Surplus() string {
 	time.Sleep(3 * tick)
 	return peer.take()
 }
 
-// ReceiveSoon is Receive for an answer that comes now or never. It waits a
+// ReceiveSoon is Receive for an answer that comes now or never. It waits for a
 // quarter of the time.
 func (peer *Peer) ReceiveSoon(n int) string {
 	return peer.receive(n, patience/4)
 }
 
-// read returns what arrives next.
+// read waits for the given ticks and returns what arrives next. It returns
+// os.ErrDeadlineExceeded if nothing does.
 func (peer *Peer) read(ticks int) (string, error) {
 	buf := make([]byte, 4096)
 	for w := (countdown{left: ticks}); w.more(); {
@@ -293,7 +298,7 @@ func (peer *Peer) read(ticks int) (string, error) {
 	return "", os.ErrDeadlineExceeded
 }
 
-// take returns what has arrived by now, and adds it to the picture.
+// take waits for a tick, and returns what has arrived.
 func (peer *Peer) take() string {
 	buf := make([]byte, 4096)
 	peer.conn.SetReadDeadline(time.Now().Add(tick))
@@ -310,41 +315,17 @@ func (peer *Peer) Close() {
 	peer.conn.Close()
 }
 
-// Reset closes the connection so that the other side gets a reset: what happens
-// when a process is killed with bytes unread, or a machine comes back from a
-// crash.
+// CloseWrite closes the test's half of the connection. The program reads
+// io.EOF.
+func (peer *Peer) CloseWrite() {
+	peer.picture.Closed(peer.side, "writes no more")
+	peer.conn.CloseWrite()
+}
+
+// Reset closes the connection with a reset, as the kernel does for a process
+// that's killed with bytes unread.
 func (peer *Peer) Reset() {
 	peer.picture.Closed(peer.side, "resets")
 	peer.conn.SetLinger(0)
 	peer.conn.Close()
-}
-
-// draw adds the pictures of the last two connections on which anything
-// happened.
-func (p *Program) draw(state string) {
-	var last []int
-	for i, peer := range p.peers {
-		if !peer.picture.Empty() {
-			last = append(last, i)
-		}
-	}
-	last = last[max(0, len(last)-2):]
-	for n, i := range last {
-		peer := p.peers[i]
-		if len(p.peers) > 1 {
-			peer.picture.Name = strconv.Itoa(i + 1)
-		}
-		var states [2][]string
-		if n == len(last)-1 {
-			states[peer.side.Other()] = []string{state}
-		}
-		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client],
-			states[wire.Server]))
-	}
-}
-
-// CloseWrite ends the test's half of the connection; the program reads io.EOF.
-func (peer *Peer) CloseWrite() {
-	peer.picture.Closed(peer.side, "writes no more")
-	peer.conn.CloseWrite()
 }

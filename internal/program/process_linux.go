@@ -24,7 +24,8 @@ func memory(pid int) (bytes int64, ok bool) {
 // dieWithUs has the kernel kill the program when this process is gone.
 var dieWithUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
-// look returns how much processor time a process has had, and what it does now.
+// look returns how much processor time a process has had, and what it's doing
+// now.
 func look(pid int) (had time.Duration, now activity) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	now = gone

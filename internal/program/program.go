@@ -1,5 +1,5 @@
-// Package program runs a learner's program as a process, over real TCP. A test
-// types into it, reads what it prints, and talks to it.
+// Package program runs a learner's program as a process, over real TCP. The
+// test types its input, reads what it prints, and talks to it.
 //
 // In steps 1 and 2 the test binary is the program: its TestMain calls [Main],
 // and [T.Start] runs the same binary once more. In steps 3 and 4 [T.Build]
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,14 +27,15 @@ import (
 // program.
 const asProgram = "TCP_STEPS_PROGRAM"
 
-// Timeout is the time limit that [Main] sets for all tests together, instead of
-// go test's ten minutes. It leaves time to compile with the race detector for
-// the first time.
+// Timeout is the time limit that [Run] sets for all tests together, instead of
+// go test's ten minutes. It leaves time for the first build with the race
+// detector.
 var Timeout = 2 * time.Minute
 
-// Main is what a TestMain calls. In a process that [T.Start] started it runs
-// main, and exits with status 0 when main returns. Otherwise it runs the tests
-// of m within [Timeout], unless a limit, -count, -bench or -fuzz was given.
+// Main is what a TestMain calls if the test binary is also the program. In a
+// process that [T.Start] started, it calls main, and exits with status 0 when
+// main returns. Otherwise it exits with what [Run] returns. Main doesn't
+// return.
 func Main(m *testing.M, main func()) {
 	if what := os.Getenv(asProgram); what != "" && what != "nothing" {
 		main()
@@ -42,8 +44,9 @@ func Main(m *testing.M, main func()) {
 	os.Exit(Run(m))
 }
 
-// Run is Main for tests that aren't the program themselves. It returns the exit
-// status.
+// Run runs the tests of m, as [lesson.Run] does, and returns the exit status.
+// It sets the time limit [Timeout], unless go test got a limit, -count, -bench
+// or -fuzz.
 func Run(m *testing.M) int {
 	if os.Getenv(asProgram) == "nothing" {
 		return 0
@@ -58,29 +61,29 @@ func Run(m *testing.M) int {
 
 func value(name string) string { return flag.Lookup("test." + name).Value.String() }
 
-// A Program is the learner's main, running as a process. It is killed when the
-// exercise ends. Its methods belong to the goroutine of the test.
+// A Program is the learner's program, running as a process. It's killed when
+// the scenario ends. Only the test's goroutine may call its methods.
 type Program struct {
 	e      *lesson.Exercise
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	typed  chan struct{} // closed when all that was typed so far is written
+	typed  chan struct{} // closed when everything typed so far is written
 	stdout recorder
 	stderr recorder
-	all    recorder // standard output and standard error, as they came
-	ended  chan struct{}
+	all    recorder      // standard output and standard error, as they came
+	ended  chan struct{} // closed when the program has ended
 	peers  []*Peer
 
 	stopped bool
-	greedy  atomic.Int64 // the bytes it had when it was killed for having too many
+	greedy  atomic.Int64 // the memory for which it was killed, in bytes
 }
 
 // maxMemory is how much memory a program may have, in bytes. The exercises need
 // a twentieth of that.
 const maxMemory = 256 << 20
 
-// watchMemory kills the program when it takes memory without end, where the
-// system says how much it has.
+// watchMemory kills the program if it takes more than maxMemory, on systems
+// that tell.
 func (p *Program) watchMemory() {
 	for {
 		select {
@@ -96,17 +99,19 @@ func (p *Program) watchMemory() {
 	}
 }
 
-// Start runs the test binary as the learner's main, with the given arguments,
-// in its turn on port 20000. It doesn't wait for anything that main does.
+// Start runs the test binary as the learner's program, with the given
+// arguments, in its turn on port 20000. It returns as soon as the process has
+// started.
 func (t *T) Start(args ...string) *Program {
 	t.Helper()
 	file, err := os.Executable()
 	if err != nil {
-		t.Fatalf("The program can't be found: %v.", err)
+		t.Fatalf("The test can't find the program: %v.", err)
 	}
 	return t.start(file, args)
 }
 
+// start runs the program in file.
 func (t *T) start(file string, args []string) *Program {
 	e := t.Exercise
 	e.Helper()
@@ -117,10 +122,8 @@ func (t *T) start(file string, args []string) *Program {
 		typed: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
-	close(p.typed) // nothing was
-	// Under -race a program would wait for a second before it exits.
-	p.cmd.Env = append(os.Environ(), asProgram+"=1",
-		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	close(p.typed)
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", lesson.RaceOptions())
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
 	stdin, err := p.cmd.StdinPipe()
@@ -131,7 +134,7 @@ func (t *T) start(file string, args []string) *Program {
 		err = p.cmd.Start()
 	}
 	if err != nil {
-		e.Fatalf("The program can't be started: %v.", err)
+		e.Fatalf("The test can't start the program: %v.", err)
 	}
 	go func() {
 		p.cmd.Wait()
@@ -140,21 +143,22 @@ func (t *T) start(file string, args []string) *Program {
 	go p.watchMemory()
 	t.programs = append(t.programs, p)
 	if deadline, ok := e.Deadline(); ok {
-		// At go test's time limit this process dies without a chance to clean
-		// up.
+		// At go test's time limit, this process dies and can't clean up.
 		late := time.AfterFunc(time.Until(deadline)-tick, func() { p.cmd.Process.Kill() })
 		t.onEnd(func() { late.Stop() })
 	}
 	return p
 }
 
-// Stop ends the program and its connections, and leaves them out of what a
-// failure shows: for an exercise that goes on without them.
+// Stop kills the program and closes its connections, for an exercise that goes
+// on without them. A failure doesn't show them any more.
 func (p *Program) Stop() {
 	p.stopped = true
 	p.end()
 }
 
+// finish kills the program at the end of the scenario. If the exercise failed,
+// it shows what happened.
 func (p *Program) finish() {
 	p.e.Helper()
 	state := p.state()
@@ -166,24 +170,45 @@ func (p *Program) finish() {
 	p.end()
 	if held := p.greedy.Load(); held > 0 && !p.e.Failed() {
 		p.e.Errorf(`
-			The program had %d MiB of memory, far more than it needs, so the test ended it.
+			The program took %d MiB of memory, far more than it needs, so the test ended it.
 
-			Either it starts goroutines in a loop that never waits, or something grows in a
-			loop without end.`, held>>20)
+			Either a loop starts goroutines and never waits, or something grows in a loop
+			without end.`, held>>20)
 	}
-	if race := "WARNING: DATA RACE"; strings.Contains(p.all.String(), race) && !p.e.Failed() {
-		p.e.Errorf(`
-			The race detector found a data race in the program%s.
-
-			Two goroutines use the same memory at the same time, and at least one of them
-			writes to it. The result is unpredictable.`, lesson.Lines(p.all.String()))
+	if race := lesson.DataRace(p.all.String()); race != "" && !p.e.Failed() {
+		p.e.Errorf("In the program, %s", race)
 	}
 	if p.e.Failed() && !p.stopped {
 		p.draw(state)
-		lesson.ShowOutput(p.e.T, lesson.WithoutTraces(p.all.String()))
+		fmt.Fprint(p.e.Output(), lesson.OutputText(lesson.WithoutTraces(p.all.String())))
 	}
 }
 
+// draw adds to the failure the pictures of the last two connections on which
+// anything happened. state is what the program is doing.
+func (p *Program) draw(state string) {
+	var last []int
+	for i, peer := range p.peers {
+		if !peer.picture.Empty() {
+			last = append(last, i)
+		}
+	}
+	last = last[max(0, len(last)-2):]
+	for n, i := range last {
+		peer := p.peers[i]
+		if len(p.peers) > 1 {
+			peer.picture.Name = strconv.Itoa(i + 1)
+		}
+		var states [2][]string
+		if n == len(last)-1 {
+			states[peer.side.Other()] = []string{state}
+		}
+		fmt.Fprintf(p.e.Output(), "\n%s", peer.picture.Draw(states[wire.Client],
+			states[wire.Server]))
+	}
+}
+
+// end kills the program and closes its connections.
 func (p *Program) end() {
 	p.cmd.Process.Kill()
 	<-p.ended
@@ -192,9 +217,9 @@ func (p *Program) end() {
 	}
 }
 
-// Type types the text, which the program reads from its standard input. If the
-// program has ended, nothing happens. If it's slow to read, Type doesn't wait
-// longer than a second; the rest is typed meanwhile.
+// Type writes the text to the program's standard input. It waits until the text
+// is written, for at most a second. After that a goroutine goes on writing. If
+// the program has ended, the text is lost.
 func (p *Program) Type(text string) {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "typed: "+wire.Show(text))
@@ -208,12 +233,12 @@ func (p *Program) Type(text string) {
 	}()
 	select {
 	case <-typed:
-	case <-time.After(patience * tick): // the program does not read what is typed
+	case <-time.After(patience * tick): // the program doesn't read its input
 	}
 }
 
-// CloseInput ends the program's standard input behind what was typed, as Ctrl-D
-// does in a terminal.
+// CloseInput ends the program's standard input after everything that was typed,
+// as Ctrl-D does in a terminal.
 func (p *Program) CloseInput() {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "the input ends")
@@ -230,15 +255,16 @@ func (p *Program) Shows(text string) bool {
 	return p.wait(func() bool { return strings.Contains(p.stdout.String(), text) })
 }
 
-// Says waits until the program has printed anything but white space, be it to
+// Says waits until the program has printed anything but white space, to
 // standard output or to standard error, and reports whether it has.
 func (p *Program) Says() bool {
 	return p.wait(func() bool { return strings.TrimSpace(p.all.String()) != "" })
 }
 
-// SaysOther waits until the program has printed a line, to standard output or
-// to standard error, that known doesn't contain, and reports whether it has.
-// Blanks around a line and digits, which may be of a clock, don't count.
+// SaysOther waits until the program has printed a line that known doesn't
+// contain, to standard output or to standard error, and reports whether it has.
+// Blanks around a line don't count, and neither do digits, which may tell the
+// time.
 func (p *Program) SaysOther(known string) bool {
 	known = withoutDigits(known)
 	return p.wait(func() bool {
@@ -269,15 +295,16 @@ func (p *Program) Prints(text string) bool {
 	})
 }
 
-// Stdout returns what the program has written to its standard output so far,
-// Stderr what it has written to its standard error, and Output both; each the
-// first MiB.
+// Stdout returns what the program has written to its standard output so far, at
+// most the first MiB.
 func (p *Program) Stdout() string { return p.stdout.String() }
 
-// Stderr: see Stdout.
+// Stderr returns what the program has written to its standard error so far, at
+// most the first MiB.
 func (p *Program) Stderr() string { return p.stderr.String() }
 
-// Output: see Stdout.
+// Output returns what the program has written to either so far, in the order in
+// which it came, at most the first MiB.
 func (p *Program) Output() string { return p.all.String() }
 
 // Ended waits until the program has ended, and reports whether it has.
@@ -285,8 +312,8 @@ func (p *Program) Ended() bool {
 	return p.wait(p.hasEnded)
 }
 
-// ExitStatus returns the status with which the program has ended; -1 if it is
-// still running, or a signal has ended it.
+// ExitStatus returns the program's exit status. It returns -1 if the program is
+// still running, or if a signal ended it.
 func (p *Program) ExitStatus() int {
 	if !p.hasEnded() {
 		return -1
@@ -294,8 +321,8 @@ func (p *Program) ExitStatus() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Interrupt does what Ctrl-C does in a terminal, and reports whether this
-// system can do that to another program.
+// Interrupt interrupts the program, as Ctrl-C does in a terminal. It returns
+// false if this system can't interrupt another program.
 func (p *Program) Interrupt() bool {
 	if runtime.GOOS == "windows" {
 		return false
@@ -307,9 +334,9 @@ func (p *Program) Interrupt() bool {
 	return true
 }
 
-// StaysUp waits for a twentieth of the usual time, or longer on a busy machine,
-// and reports whether the program is still running. A program that has begun to
-// exit is gone by then.
+// StaysUp waits for a twentieth of a second, or longer on a busy machine, and
+// reports whether the program is still running. A program that has begun to
+// exit isn't.
 func (p *Program) StaysUp() bool {
 	for w := (countdown{left: patience / 20}); w.more(); {
 		select {
@@ -325,9 +352,10 @@ func (p *Program) StaysUp() bool {
 	return true
 }
 
-// ComesToRest waits until the program waits for something or exits, and reports
-// whether it does. A busy loop never rests, and neither does a loop that starts
-// goroutines without end. Where the system doesn't tell, it reports true.
+// ComesToRest waits until the program is idle or has exited, and reports
+// whether it is. A busy loop never rests, and neither does a loop that starts
+// goroutines without end. On a system that doesn't tell, ComesToRest returns
+// true.
 func (p *Program) ComesToRest() bool {
 	resting := 0 // samples in a row
 	for w := (countdown{left: patience}); resting < 5 && !p.hasEnded() && w.more(); {
@@ -344,12 +372,12 @@ func (p *Program) ComesToRest() bool {
 	return resting == 5 || p.hasEnded() && p.greedy.Load() == 0
 }
 
-// An activity is what a process does at a moment.
+// An activity is what a process is doing at a moment.
 type activity int
 
 const (
 	gone    activity = iota // it has exited
-	waiting                 // all of its threads wait for something
+	waiting                 // all its threads wait for something
 	running                 // a thread runs, or waits for a processor
 )
 
@@ -362,14 +390,14 @@ func (p *Program) hasEnded() bool {
 	}
 }
 
-// wait looks whether a condition holds until it does, the program has ended, or
-// patience is at its end.
+// wait waits until holds returns true, the program has ended or a second has
+// passed. It reports what holds returns then.
 func (p *Program) wait(holds func() bool) bool {
 	timer := time.NewTicker(tick)
 	defer timer.Stop()
 	for w := (countdown{left: patience}); !p.hasEnded() && !holds(); {
 		select {
-		case <-p.ended: // all of its output is there now
+		case <-p.ended: // all its output is there now
 		case <-p.all.wait():
 		case <-timer.C:
 			if !w.more() {
@@ -380,17 +408,17 @@ func (p *Program) wait(holds func() bool) bool {
 	return holds()
 }
 
-// Crashed reports whether the program has ended by a panic, or by another error
-// that Go does not let a program survive.
+// Crashed reports whether the program has ended by a panic or another fatal
+// error.
 func (p *Program) Crashed() bool {
 	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == 2 &&
 		lesson.Crash(p.stderr.String()) != ""
 }
 
-// String says in a few words what has become of the program, as part of a
-// failure's message: "it's still running", "it exited with status 0", "it
-// crashed at main.go:31: …". Give the program itself to a message, so that a
-// test that passes doesn't wait for the words.
+// String returns the program's state, as part of a failure's message: "it's
+// still running", "it exited with status 0", "it crashed at main.go:31: …". It
+// waits for a tenth of a second if the program is still running. So pass the
+// program itself to a message: a test that passes then never calls String.
 func (p *Program) String() string {
 	p.settle()
 	switch {
@@ -401,12 +429,12 @@ func (p *Program) String() string {
 	case p.greedy.Load() > 0:
 		return fmt.Sprintf("it took %d MiB of memory, so the test ended it", p.greedy.Load()>>20)
 	case p.ExitStatus() == -1:
-		return "it was ended by a signal: " + p.cmd.ProcessState.String()
+		return "it was ended by a " + p.cmd.ProcessState.String() // "signal: interrupt"
 	}
 	return fmt.Sprintf("it exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
-// state is String for the picture.
+// state returns String's words for the picture.
 func (p *Program) state() string {
 	switch {
 	case !p.hasEnded():
@@ -419,8 +447,8 @@ func (p *Program) state() string {
 	return fmt.Sprintf("exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
-// settle gives a program whose last sign of life was the end of a connection
-// the time to end itself.
+// settle waits for a tenth of a second, or until the program has ended: it may
+// just have closed its last connection.
 func (p *Program) settle() {
 	select {
 	case <-p.ended:

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	program.Main(m, main)
 }
 
-// main is all the programs of these tests; its argument says which.
+// main is all the programs of these tests. Its first argument says which.
 func main() {
 	switch os.Args[1] {
 	case "echo":
@@ -282,7 +282,7 @@ var exhibits = map[string]func(t *program.T){
 	},
 }
 
-// What a learner is told, in a process of its own.
+// Each exhibit is an exercise that fails, in a process of its own.
 func TestProgram_FailsInPlainWords(t *testing.T) {
 	if name := os.Getenv("EXHIBIT"); name != "" {
 		e := lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go")

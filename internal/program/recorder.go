@@ -5,12 +5,13 @@ import (
 	"sync"
 )
 
-// A recorder keeps the first MiB of what's written to it and drops the rest, so
-// that a program never waits until its output is read.
+// A recorder keeps the first MiB that's written to it and drops the rest, so a
+// program never waits in a write of its output. Several goroutines may use it
+// at once.
 type recorder struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
-	changed chan struct{}
+	changed chan struct{} // closed at the next Write; nil if no goroutine waits
 }
 
 func (r *recorder) Write(p []byte) (int, error) {
@@ -24,7 +25,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns a channel that is closed at the next Write.
+// wait returns a channel that the next Write closes.
 func (r *recorder) wait() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

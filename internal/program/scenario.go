@@ -6,7 +6,7 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 )
 
-// A T is a scenario in [Test]. It starts what the scenario needs.
+// A T is the t of a scenario in [Test]. It starts what the scenario needs.
 type T struct {
 	*lesson.Exercise
 	programs []*Program
@@ -16,8 +16,8 @@ type T struct {
 // Test runs f, one situation of an exercise. The scenario's name, a phrase that
 // says what's going on, begins each failure.
 //
-// When f returns or fails, the programs that it started are killed. If it
-// failed, Test first draws their last connections and shows what they printed.
+// When f has returned or failed, Test kills the programs that f started. If f
+// failed, Test draws their last connections and shows what they printed.
 func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	e.Helper()
 	t := &T{Exercise: e.Scenario(scenario)}
@@ -35,5 +35,6 @@ func (t *T) finish() {
 	}
 }
 
-// onEnd makes f run when the scenario ends, the latest one first.
+// onEnd makes f run when the scenario ends. The f that was added last runs
+// first.
 func (t *T) onEnd(f func()) { t.ends = append(t.ends, f) }

@@ -13,21 +13,21 @@ import (
 // Addr is where the document's two programs meet.
 const Addr = "127.0.0.1:20000"
 
-// turnstile is a port that a test listens on while it uses [Addr]. Tests of
-// other packages, which go test runs at the same time, wait for it. Whatever
-// happens to the test, the system frees the port with the process.
+// turnstile is the address on which a test listens while it uses [Addr]. Other
+// packages' tests, which go test runs at the same time, wait for it. However
+// the test's process ends, the kernel closes the listener.
 const turnstile = "127.0.0.1:19999"
 
-// HasTurn is the environment variable by which a test that has its turn lends
-// it to the tests that it runs as processes of their own.
+// HasTurn is an environment variable. A test that has its turn sets it to lend
+// the turn to tests that it runs in other processes.
 const HasTurn = "TCP_STEPS_HAS_TURN"
 
-// hasTurn tells that the exercise that is running in this process has its turn.
+// hasTurn is true while an exercise in this process has its turn.
 var hasTurn bool
 
-// TakeTurn waits until no other test uses port 20000, and keeps it from the
-// others until the exercise ends. It fails the exercise if the port is in use
-// all the same. [Start] and [Listen] call it.
+// TakeTurn waits until no other test uses port 20000, and reserves the port
+// until the exercise ends. It fails the exercise if the port is in use all the
+// same. [T.Start], [Built.Start] and [T.Listen] call it.
 func TakeTurn(e *lesson.Exercise) {
 	e.Helper()
 	if hasTurn {
@@ -44,6 +44,8 @@ func TakeTurn(e *lesson.Exercise) {
 	}
 }
 
+// waitForTurn waits for at most a minute until it can listen on the turnstile.
+// It fails the exercise if it can't.
 func waitForTurn(e *lesson.Exercise) net.Listener {
 	e.Helper()
 	end := time.Now().Add(time.Minute)
@@ -58,22 +60,24 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 		}
 		if inTurn, greets := holdsTurn(); inTurn && !greets {
 			e.Fatalf(`
-				Another program uses %s, so the test can't.
+				Another program uses %s, which the test needs.
 
-				The course's tests take turns on port 20000 by listening there. End that program.`,
+				The course's tests listen there to take turns on port 20000. End that program.`,
 				turnstile)
 		}
 		if time.Now().After(end) {
-			e.Fatalf("Another test of the course that needs %s doesn't end: %v.", Addr, err)
+			e.Fatalf("The test waited for its turn on %s, but another test of the course didn't "+
+				"end: %v.", Addr, err)
 		}
 		time.Sleep(tick)
 	}
 }
 
-// greeting tells those who wait for their turn that a test of the course has
-// it, not another program.
+// greeting is what a test that has its turn sends on the turnstile. It tells
+// the waiting tests that no other program listens there.
 const greeting = "tcp-steps\n"
 
+// greet sends the greeting on each connection until turn is closed.
 func greet(turn net.Listener) {
 	for {
 		conn, err := turn.Accept()
@@ -95,13 +99,13 @@ func holdsTurn() (inTurn, greets bool) {
 	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(5 * patience * tick))
 	got, err := io.ReadAll(io.LimitReader(conn, int64(len(greeting))))
-	// A test that ends its turn resets those who still wait for its greeting.
+	// A test that ends its turn resets connections that wait for its greeting.
 	return true, string(got) == greeting || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// inUse reports whether a program listens on Addr. On some systems another
-// program may listen beside one that has ":20000", so that listening doesn't
-// tell; on others dialing doesn't.
+// inUse reports whether a program listens on Addr. It dials and listens,
+// because neither is enough on every system. Some let a program listen on
+// 127.0.0.1:20000 while another one listens on ":20000".
 func inUse() bool {
 	if Reaches(Addr) {
 		return true
@@ -114,7 +118,8 @@ func inUse() bool {
 	return false
 }
 
-// Reaches reports whether a program listens on the address of this machine.
+// Reaches reports whether a program accepts connections on addr, an address of
+// this machine.
 func Reaches(addr string) bool {
 	conn, err := net.DialTimeout("tcp", addr, patience/5*tick)
 	if err != nil {

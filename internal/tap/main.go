@@ -1,10 +1,10 @@
-// Tap sits between a client and a server, and draws what passes, live:
+// Tap sits between a client and a server, and draws what passes, live.
 //
 //	go run ./internal/tap
 //
-// It listens on 127.0.0.1:20000, where the clients of this course dial, and
-// dials 127.0.0.1:20001, where your server must listen. It can be an unkind
-// network as well: see its flags. Ctrl-C ends it.
+// It listens on 127.0.0.1:20000, where this course's clients dial. It dials
+// 127.0.0.1:20001, where your server must listen. Its flags make it an unkind
+// network. Ctrl-C ends it.
 package main
 
 import (
@@ -18,17 +18,17 @@ import (
 
 func main() {
 	var tap Tap
-	listen := flag.String("listen", "127.0.0.1:20000", "the `address` for the clients")
-	dial := flag.String("dial", "127.0.0.1:20001", "the `address` of the server")
+	listen := flag.String("listen", "127.0.0.1:20000", "listen for clients on this `address`")
+	dial := flag.String("dial", "127.0.0.1:20001", "dial the server at this `address`")
 	flag.IntVar(&tap.Cut, "cut", 0, "forward at most `n` bytes at a time")
 	flag.DurationVar(&tap.Glue, "glue", 0,
-		"forward as one piece what arrives within this `time`, such as 50ms")
-	flag.DurationVar(&tap.Delay, "delay", 0, "forward everything this `time` later")
+		"forward what arrives within this `time`, such as 50ms, as one piece")
+	flag.DurationVar(&tap.Delay, "delay", 0, "delay everything by this `time`")
 	flag.Int64Var(&tap.ResetAfter, "reset-after", 0,
-		"forward `n` bytes in all, then reset both connections")
+		"forward `n` bytes in total, then reset both connections")
 	flag.Parse()
 	if flag.NArg() > 0 || tap.Cut < 0 || tap.Glue < 0 || tap.Delay < 0 || tap.ResetAfter < 0 {
-		fmt.Fprintln(os.Stderr, "tap: takes flags alone, and no negative values")
+		fmt.Fprintln(os.Stderr, "tap: takes only flags, and no negative values")
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// run serves until ctx is done.
+// run listens and serves until ctx is done, then returns nil.
 func run(ctx context.Context, tap *Tap, listen, dial string) error {
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {

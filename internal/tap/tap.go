@@ -13,36 +13,36 @@ import (
 )
 
 // A Tap passes on what clients and a server send to each other, and draws it.
-// Its fields don't change after Serve is called. With the zero values of the
-// second group, it passes on everything as it comes.
+// Don't change its fields after a call of Serve. With zero values in the second
+// group, it passes on everything as it comes.
 type Tap struct {
 	Dial func(ctx context.Context) (net.Conn, error) // connects to the server
 	Out  io.Writer                                   // gets the picture
 
-	Cut        int           // at most so many bytes at a time; 0 means no limit
-	Glue       time.Duration // what arrives within it goes as one piece
-	Delay      time.Duration // everything goes so much later
-	ResetAfter int64         // reset after so many bytes in all; 0 means never
+	Cut        int           // the most bytes in one Write; 0 means no limit
+	Glue       time.Duration // join what arrives within this time
+	Delay      time.Duration // pass on everything this much later
+	ResetAfter int64         // bytes in both directions before a reset; 0 means never
 
 	screen screen
 }
 
 const (
-	// The pieces of Cut must reach the other program one by one, but the kernel
-	// would hand it two that come in quick succession as one.
+	// cutPause stands between the pieces of Cut. Without it, one Read of the
+	// other program could get several of them.
 	cutPause = 5 * time.Millisecond
 
-	// A row of pieces is drawn as one line, once it hasn't grown for this long.
+	// quiet is how long a row of pieces mustn't grow before it's drawn.
 	quiet = 200 * time.Millisecond
 
-	// So many pieces wait for their delay, in each direction. Then the sender
-	// waits.
+	// maxQueue is how many pieces in one direction may wait for their delay.
+	// Then the tap stops reading.
 	maxQueue = 1024
 )
 
-// Serve accepts clients from ln, connects each of them with the server, and
-// passes on what they send, until ctx is done. Then it closes everything and
-// returns nil.
+// Serve accepts clients on ln, connects each of them to the server, and passes
+// on what they send. When ctx is done, it closes ln and all connections and
+// returns nil. Otherwise it returns the error of Accept.
 func (t *Tap) Serve(ctx context.Context, ln net.Listener) error {
 	t.screen.out = t.Out
 	ctx, cancel := context.WithCancel(ctx)
@@ -70,7 +70,7 @@ type pair struct {
 	cancel  context.CancelFunc
 	conns   [2]net.Conn // by side
 	picture wire.Picture
-	timer   *time.Timer // draws the rest
+	timer   *time.Timer // draws the last row of pieces
 
 	mu    sync.Mutex
 	left  int64 // bytes until the reset, if ResetAfter is set
@@ -78,6 +78,8 @@ type pair struct {
 	reset bool
 }
 
+// newPair returns a pair without a connection to the server. The client's name
+// is for the picture.
 func (t *Tap) newPair(ctx context.Context, name string, client net.Conn) *pair {
 	p := &pair{tap: t, left: t.ResetAfter}
 	p.ctx, p.cancel = context.WithCancel(ctx)
@@ -88,6 +90,8 @@ func (t *Tap) newPair(ctx context.Context, name string, client net.Conn) *pair {
 	return p
 }
 
+// serve connects to the server and passes on both directions to their ends. It
+// closes both connections.
 func (p *pair) serve() {
 	defer p.tap.screen.show(&p.picture, true)
 	defer p.timer.Stop()
@@ -116,14 +120,15 @@ func (p *pair) serve() {
 	<-closed
 }
 
-// A piece is what one Read returned, and when.
+// A piece is what a Read returned, and when.
 type piece struct {
 	bytes []byte
 	err   error
 	at    time.Time
 }
 
-// pass passes on what the given side sends, until it ends.
+// pass passes on what the given side sends, until that side ends or ctx is
+// done.
 func (p *pair) pass(from wire.Side) {
 	pieces := make(chan piece, maxQueue)
 	go p.read(from, pieces)
@@ -139,8 +144,8 @@ func (p *pair) pass(from wire.Side) {
 	}
 }
 
-// read reads what the given side sends, to its end. Where that isn't what will
-// arrive, it draws it.
+// read reads what the given side sends, to its end. It draws a piece that Cut
+// or Glue may change.
 func (p *pair) read(from wire.Side, pieces chan<- piece) {
 	for {
 		buf := make([]byte, 32<<10)
@@ -159,8 +164,8 @@ func (p *pair) read(from wire.Side, pieces chan<- piece) {
 	}
 }
 
-// next returns what passes next, when it's time. It reports false if the
-// connections are over before that.
+// next waits until it's time and returns what to pass on next. It returns false
+// if ctx is done before that.
 func (p *pair) next(pieces <-chan piece) (piece, bool) {
 	var next piece
 	select {
@@ -186,7 +191,7 @@ func (p *pair) next(pieces <-chan piece) (piece, bool) {
 	return next, p.sleep(time.Until(next.at.Add(p.tap.Delay)))
 }
 
-// sleep reports whether the connections are still there after d.
+// sleep waits for d. It returns false at once if ctx is done.
 func (p *pair) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -202,7 +207,7 @@ func (p *pair) sleep(d time.Duration) bool {
 }
 
 // send sends bytes to the other side, in pieces of at most Cut bytes. It
-// reports whether the connections go on.
+// returns false if the connections have ended.
 func (p *pair) send(from wire.Side, bytes []byte) bool {
 	to := from.Other()
 	for len(bytes) > 0 {
@@ -230,7 +235,7 @@ func (p *pair) send(from wire.Side, bytes []byte) bool {
 	return true
 }
 
-// take reports how many of n bytes may pass, and whether they are the last ones
+// take returns how many of n bytes may pass, and whether they're the last bytes
 // before the reset.
 func (p *pair) take(n int) (may int, last bool) {
 	if p.tap.ResetAfter == 0 {
@@ -243,14 +248,13 @@ func (p *pair) take(n int) (may int, last bool) {
 	return n, p.left == 0
 }
 
-// end passes on that the given side sends no more: a half-close as a
-// half-close, and a reset as a reset.
+// end passes on why Read failed: io.EOF as a half-close, a reset as a reset.
 func (p *pair) end(from wire.Side, err error) {
 	if err != io.EOF {
 		p.failed(from, err)
 		return
 	}
-	// Or it has closed: only its answer to further bytes would tell.
+	// That side may have closed. Only its answer to more bytes would tell.
 	words := "writes no more"
 	p.mu.Lock()
 	if p.ended++; p.ended == 2 {
@@ -263,16 +267,16 @@ func (p *pair) end(from wire.Side, err error) {
 	}
 }
 
-// failed passes on that the given side has broken its connection, unless the
-// tap itself has closed it.
+// failed passes on that the given side broke its connection. It does nothing if
+// the tap itself closed it.
 func (p *pair) failed(side wire.Side, err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		p.resetBoth("resets", side)
 	}
 }
 
-// resetBoth resets both connections, once, and draws that it comes from the
-// given sides.
+// resetBoth resets both connections. It draws the words as signals from the
+// given sides. A second call does nothing.
 func (p *pair) resetBoth(words string, sides ...wire.Side) {
 	p.mu.Lock()
 	first := !p.reset
@@ -289,7 +293,7 @@ func (p *pair) resetBoth(words string, sides ...wire.Side) {
 	p.cancel()
 }
 
-// abort closes conn with a reset, if it is a TCP connection.
+// abort closes conn, with a reset if it's a TCP connection.
 func abort(conn net.Conn) {
 	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		tcp.SetLinger(0)
@@ -311,6 +315,8 @@ type screen struct {
 	last *wire.Picture
 }
 
+// show prints the picture's new lines, below its title if another picture had
+// the line before. It passes all to [wire.Picture.Next].
 func (s *screen) show(p *wire.Picture, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -325,6 +331,7 @@ func (s *screen) show(p *wire.Picture, all bool) {
 	io.WriteString(s.out, lines)
 }
 
+// print prints the text between the lines of the pictures.
 func (s *screen) print(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

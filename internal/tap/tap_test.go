@@ -19,10 +19,10 @@ import (
 // A world is a tap between a client and a server, which the test plays.
 type world struct {
 	t      *testing.T
-	addr   string // of the tap
+	addr   string // the tap's
 	server net.Listener
 	out    lines
-	writes lines // one for each Write to the server
+	writes lines // a line for each Write to the server
 	stop   context.CancelFunc
 	served chan error
 }
@@ -105,7 +105,7 @@ func (r recorder) Write(p []byte) (int, error) {
 	return r.TCPConn.Write(p)
 }
 
-// Lines is text that a test can wait for.
+// lines is output that a test can wait for.
 type lines struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -387,7 +387,7 @@ func TestMain_SaysWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"-listen", taken.Addr().String()}, 1, "tap: listen tcp " + taken.Addr().String()},
 		{[]string{"-cut", "-1"}, 2, "negative"},
-		{[]string{"cut", "3"}, 2, "flags alone"},
+		{[]string{"cut", "3"}, 2, "only flags"},
 		{[]string{"-glue", "50"}, 2, `invalid value "50" for flag -glue`},
 	} {
 		out, err := tapCommand(t, test.args...).CombinedOutput()

@@ -10,27 +10,29 @@ import (
 	"time"
 )
 
-// A Conn is one end of a connection in memory. It is a [net.Conn] that keeps to
-// what TCP does, with one difference: it never joins what was written apart, so
-// that a Read returns bytes of one Write, or of one piece of [Peer.Send], and
-// no more. Like a [net.TCPConn] it has a CloseWrite.
+// A Conn is one end of a connection in memory. It's a [net.Conn] that does what
+// TCP does, with one difference: a Read never joins two pieces. It returns
+// bytes of a single Write, or of a single piece of [Peer.Send]. Like a
+// [net.TCPConn], a Conn has a CloseWrite. Several goroutines may call its
+// methods at once.
 //
 // Its errors are those of a TCPConn on Linux: [io.EOF] as it is, everything
 // else in a [*net.OpError]: [net.ErrClosed], [os.ErrDeadlineExceeded], and, as
-// [*os.SyscallError], [syscall.ECONNRESET] and [syscall.EPIPE]. A reset is told
-// once, to the first call; after that Read returns io.EOF and Write EPIPE.
+// [*os.SyscallError], [syscall.ECONNRESET] and [syscall.EPIPE]. Only the first
+// call after a reset returns ECONNRESET. Then Read returns io.EOF and Write
+// EPIPE.
 type Conn struct {
 	link *link
 	side Side
 	peer *Conn // the other end
 	name net.Addr
 
-	in *stream // what the other end wrote and this one has not read
+	in *stream // what the other end wrote and this end hasn't read
 
 	closed    bool // this end was closed
 	reset     bool // the other end has reset the connection
-	told      bool // and Read or Write has said so
-	tellAgain bool // and each call will
+	told      bool // a call has returned ECONNRESET
+	tellAgain bool // every call returns ECONNRESET, not only the first one
 	sentAfter bool // something was written after the other end closed
 
 	readDeadline  deadline
@@ -38,15 +40,15 @@ type Conn struct {
 
 	reading    int // goroutines that wait in Read
 	writing    int // goroutines that wait in Write
-	idleReads  int // calls of Read in a row that moved no byte and did not wait
-	idleWrites int // likewise
+	idleReads  int // Reads in a row that moved no byte and didn't wait
+	idleWrites int // Writes in a row that failed at once
 	guard      *guard
 	calls      *counter
 
-	onReadDeadline func() // before the next one is set
+	onReadDeadline func() // called once, before the next read deadline is set
 }
 
-// A link is what the two ends share: the lock over both, and the picture.
+// A link is what the two ends share. Its lock guards both of them.
 type link struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -58,14 +60,13 @@ type stream struct {
 	pieces [][]byte
 	size   int  // bytes in pieces
 	limit  int  // bytes that it holds before a Write waits
-	ended  bool // the writer has promised to write no more
+	ended  bool // the writer writes no more
 }
 
-// Pipe returns the two ends of a new connection: the client's and the server's.
-// Neither direction has a limit, so that a Write never waits; see
-// [Conn.SetReadBuffer].
+// Pipe returns the two ends of a new connection. Neither direction has a limit,
+// so a Write never waits until [Conn.SetReadBuffer] sets one.
 func Pipe() (client, server *Conn) {
-	return newPipe(clientName, serverName, nil)
+	return newPipe(clientName, nil)
 }
 
 var (
@@ -73,7 +74,7 @@ var (
 	serverName = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20000}
 )
 
-func newPipe(clientName, serverName net.Addr, guard *guard) (client, server *Conn) {
+func newPipe(clientName net.Addr, guard *guard) (client, server *Conn) {
 	l := &link{picture: new(Picture)}
 	l.changed.L = &l.mu
 	client = &Conn{link: l, side: Client, name: clientName, in: &stream{limit: NoLimit},
@@ -84,17 +85,17 @@ func newPipe(clientName, serverName net.Addr, guard *guard) (client, server *Con
 	return client, server
 }
 
-// LocalAddr returns an address of the form 127.0.0.1:port, a *net.TCPAddr.
+// LocalAddr returns this end's address, a *net.TCPAddr: 127.0.0.1 and a port.
 func (c *Conn) LocalAddr() net.Addr { return c.name }
 
 // RemoteAddr returns the other end's LocalAddr.
 func (c *Conn) RemoteAddr() net.Addr { return c.peer.name }
 
-// NoLimit is what [Conn.SetReadBuffer] starts from.
+// NoLimit is the read buffer of a new Conn, in bytes.
 const NoLimit = math.MaxInt
 
-// SetReadBuffer sets how many bytes may wait to be read at this end before the
-// other end's Write waits.
+// SetReadBuffer sets how many unread bytes this end holds before the other
+// end's Write waits. It returns nil.
 func (c *Conn) SetReadBuffer(bytes int) error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -103,9 +104,9 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 	return nil
 }
 
-// Read returns the bytes that are there, up to len(p) of them and of one piece,
-// and waits while there are none. Bytes that arrived before the other end
-// closed, or reset the connection, come before the error.
+// Read reads at most len(p) bytes of one piece into p. It waits until a piece
+// has arrived. Bytes that arrived before the other end closed or reset the
+// connection come before the error.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -124,6 +125,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
+// tryRead reports with ready whether Read returns now. The caller holds the
+// lock.
 func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 	switch {
 	case c.closed:
@@ -145,10 +148,12 @@ func (c *Conn) tryRead(p []byte) (n int, err error, ready bool) {
 	return 0, nil, false
 }
 
-// Write makes p one piece for the other end, or, where a limit splits it,
-// several. It returns when all of it fits below that limit. As on TCP, an empty
-// p sends nothing, and the first Write to a peer that has gone succeeds: only
-// its answer, a reset, makes the next one fail.
+// Write sends p to the other end as one piece, or as several if the other end's
+// read buffer is too small. It waits until that buffer has taken all of p. An
+// empty p sends nothing.
+//
+// As on TCP, the first Write after the other end closed succeeds. The other end
+// answers with a reset, so the next Write fails.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -169,6 +174,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 }
 
+// tryWrite reports with ready whether Write returns now. The caller holds the
+// lock.
 func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 	out := c.peer.in
 	switch {
@@ -186,7 +193,7 @@ func (c *Conn) tryWrite(p []byte) (n int, err error, ready bool) {
 	case out.ended, c.reset, c.sentAfter:
 		return 0, syscall.EPIPE, true
 	case c.peer.closed:
-		c.sentAfter = true // and the reset is on its way
+		c.sentAfter = true // the reset is on its way
 		c.link.picture.Sent(c.side, p)
 		c.link.picture.Note(c.side.Other(), "closed: nothing reads it")
 		return len(p), nil, true
@@ -206,8 +213,8 @@ func (c *Conn) send(p []byte) {
 	c.link.changed.Broadcast()
 }
 
-// CloseWrite promises that this end writes no more: the other end reads io.EOF
-// once it has read what is in flight. Reading goes on.
+// CloseWrite closes this end's half of the connection. The other end reads
+// io.EOF after everything in flight. This end can still read.
 func (c *Conn) CloseWrite() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -222,9 +229,9 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close closes both directions; what waits in a Read or Write of this end
-// returns net.ErrClosed. What this end wrote can still be read at the other. As
-// on TCP, closing with bytes unread resets the connection.
+// Close closes both directions. Any blocked Read or Write of this end returns
+// net.ErrClosed. The other end can still read what this end wrote. As on TCP,
+// Close resets the connection if this end has unread bytes.
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -235,8 +242,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Reset closes this end the hard way, as a TCPConn does with SetLinger(0): the
-// other end reads what is in flight, and then syscall.ECONNRESET.
+// Reset closes this end with a reset, as a TCPConn does after SetLinger(0). The
+// other end reads what's in flight, then gets syscall.ECONNRESET.
 func (c *Conn) Reset() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -268,20 +275,22 @@ func (c *Conn) close(reset bool) {
 	c.link.changed.Broadcast()
 }
 
-// SetDeadline sets both deadlines, as [net.Conn] has it.
+// SetDeadline sets the deadlines of Read and Write. A zero t means no deadline.
 func (c *Conn) SetDeadline(t time.Time) error {
 	c.beforeReadDeadline()
 	return c.setDeadline(t, &c.readDeadline, &c.writeDeadline)
 }
 
-// SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on.
+// SetReadDeadline makes Read fail with os.ErrDeadlineExceeded from t on. A zero
+// t means no deadline.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.beforeReadDeadline()
 	return c.setDeadline(t, &c.readDeadline)
 }
 
 // SetWriteDeadline makes Write fail with os.ErrDeadlineExceeded from t on. A
-// Write that it interrupts may have written a part.
+// Write that it interrupts may have sent some of its bytes. A zero t means no
+// deadline.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.setDeadline(t, &c.writeDeadline)
 }
@@ -309,14 +318,15 @@ func (c *Conn) setDeadline(t time.Time, deadlines ...*deadline) error {
 	return nil
 }
 
-// wait releases the lock until something has changed, and counts those that
-// wait.
+// wait releases the lock until something has changed. Meanwhile it counts the
+// goroutine in waiting.
 func (c *Conn) wait(waiting *int) {
 	*waiting++
 	c.link.changed.Wait()
 	*waiting--
 }
 
+// wrap returns err as a TCPConn's method op returns it.
 func (c *Conn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -345,12 +355,12 @@ func (s *stream) take(p []byte) int {
 
 func (s *stream) drop() { s.pieces, s.size = nil, 0 }
 
-// A deadline is a moment from which on calls fail. The link's lock guards it.
+// A deadline is the moment from which on calls fail. The link's lock guards it.
 type deadline struct {
 	at     time.Time
-	passed bool // the timer has said so, whatever a clock that was set back may say
+	passed bool // the timer fired; the clock may have been set back since
 	timer  *time.Timer
-	number int // of times that it was set: an old timer may still be on its way
+	number int // how often it was set; an older timer may still fire
 }
 
 func (d *deadline) hasPassed() bool {

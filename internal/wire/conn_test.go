@@ -76,11 +76,11 @@ func TestConn_Close(t *testing.T) {
 	require.ErrorIs(t, client.SetDeadline(time.Time{}), net.ErrClosed)
 
 	got, _ := read(server, 100)
-	require.Equal(t, "last words", got, "what was under way still arrives")
+	require.Equal(t, "last words", got, "what was in flight still arrives")
 	_, err = read(server, 100)
 	require.Equal(t, io.EOF, err)
 	n, err := server.Write([]byte("x"))
-	require.NoError(t, err, "the first Write only learns from the answer that nobody is there")
+	require.NoError(t, err, "only the answer to the first Write says that the other end is gone")
 	require.Equal(t, 1, n)
 	_, err = server.Write([]byte("x"))
 	require.ErrorIs(t, err, syscall.EPIPE)
@@ -100,7 +100,7 @@ func TestConn_CloseWithUnreadBytesIsAReset(t *testing.T) {
 	_, err = client.Write([]byte("x"))
 	require.ErrorIs(t, err, syscall.EPIPE)
 	_, err = read(client, 100)
-	require.Equal(t, io.EOF, err, "a reset is told once")
+	require.Equal(t, io.EOF, err, "only the first call after a reset returns ECONNRESET")
 }
 
 func TestConn_Reset(t *testing.T) {
@@ -115,7 +115,7 @@ func TestConn_Reset(t *testing.T) {
 		err.Error())
 }
 
-func TestConn_ResetIsToldToWhoeverCallsFirst(t *testing.T) {
+func TestConn_ReportsAResetToTheFirstCall(t *testing.T) {
 	client, server := wire.Pipe()
 	client.Reset()
 	_, err := server.Write([]byte("x"))
@@ -152,7 +152,7 @@ func TestConn_Deadlines(t *testing.T) {
 	})
 }
 
-func TestConn_ClosingWakesWhoWaits(t *testing.T) {
+func TestConn_CloseEndsBlockedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wire.Pipe()
 		client.SetReadBuffer(1)

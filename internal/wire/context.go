@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// A Context is a context that never ends and knows when its Done was called.
-// Shutdown calls it when it has stopped the server and begins to wait.
+// A Context is a context that's never done and knows whether Done was called.
+// Shutdown calls Done when it has stopped the server and begins to wait.
 type Context struct {
 	context.Context
 	watched atomic.Bool
@@ -16,15 +16,16 @@ type Context struct {
 // NewContext returns a new Context.
 func NewContext() *Context { return &Context{Context: context.Background()} }
 
-// Done returns a channel that's never closed.
+// Done notes the call and returns nil, as [context.Background] does: a channel
+// that's never ready.
 func (c *Context) Done() <-chan struct{} {
 	c.watched.Store(true)
 	return c.Context.Done()
 }
 
-// WaitUntilWatched gives way to other goroutines until Done has been called,
-// and a while longer. The caller may hold a lock that the other side waits for,
-// so it doesn't wait forever.
+// WaitUntilWatched yields to other goroutines until Done was called, and a
+// while longer. It gives up after 100,000 yields, because the caller may hold a
+// lock that the other side waits for.
 func (c *Context) WaitUntilWatched() {
 	for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
 		runtime.Gosched()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// draw returns the pictures of two connections at most: the first one, and the
-// one that the test dealt with last.
+// draw returns the pictures of at most two connections: the first one, and the
+// connection that the test used last.
 func (t *T) draw() string {
 	var pictures []string
 	for i, c := range t.conns {
@@ -27,7 +27,8 @@ func (t *T) draw() string {
 	return strings.Join(pictures, "\n")
 }
 
-// states says what the code under test does at its end of a connection.
+// states returns what the code under test is doing at c, its end of a
+// connection.
 func (t *T) states(c *Conn) []string {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()

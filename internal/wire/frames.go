@@ -2,8 +2,8 @@ package wire
 
 import "encoding/binary"
 
-// Frames returns what goes over the wire for the given payloads: in front of
-// each its number of bytes, in four bytes, the most significant one first.
+// Frames returns the payloads as frames. A frame is the payload's length in
+// bytes, as a big-endian uint32, and then the payload.
 func Frames(payloads ...string) string {
 	var bytes []byte
 	for _, payload := range payloads {

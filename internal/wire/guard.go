@@ -13,44 +13,45 @@ import (
 
 const (
 	// maxIdle is how often in a row a call may return at once without a byte.
-	// Right code does so once or twice.
+	// Right code makes one or two such calls.
 	maxIdle = 1000
 
 	// maxPieces is how many Writes may wait to be read. It leaves room for 1
-	// MiB, written byte by byte, and is reached in a second by code that writes
-	// forever.
+	// MiB, written byte by byte. Code that writes forever gets there in a
+	// second.
 	maxPieces = 2 << 20
 
-	// maxBytes is how many bytes may wait to be read, which is far more than
-	// any exercise needs.
+	// maxBytes is how many bytes may wait to be read: far more than any
+	// exercise needs.
 	maxBytes = 64 << 20
 
 	// maxWaiting is how many goroutines may wait in one call on one connection
-	// or listener. Right code has one or two there, or one for each processor.
+	// or listener. Right code has one or two there, or one per processor.
 	maxWaiting = 500
 )
 
 // A guard ends goroutines of the code under test that would never end by
-// themselves, and remembers the first thing that went wrong. A nil guard guards
-// nothing.
+// themselves, and keeps the first trouble. Several goroutines may use it at
+// once. The test's own end of a connection has none: for the methods that a
+// Conn calls, a nil guard guards nothing.
 //
-// Two connections have nothing in common that both of them write to, neither
-// here nor elsewhere in this package. Otherwise the race detector would take
-// two goroutines that use two connections for synchronized, and miss what it's
-// there to find.
+// No two connections write to the same variable, neither here nor elsewhere in
+// this package. Otherwise the race detector would take two goroutines on two
+// connections for synchronized, and miss the learner's data races.
 type guard struct {
-	over    atomic.Bool // the test is done: what uses the wire from now on ends
-	cut     atomic.Bool // a goroutine was ended because the test was done
+	over    atomic.Bool // the test is done; a goroutine that uses the wire ends
+	cut     atomic.Bool // a goroutine has ended because the test was done
 	mu      sync.Mutex
 	counts  []*counter
 	trouble string
 }
 
-// A counter counts the calls of Read, Write or Accept that the code under test
-// makes at one place: code that calls isn't stuck. Its user holds a lock.
+// A counter counts the calls of Read, Write or Accept on one connection, input
+// or listener: code that calls isn't stuck. The lock of that connection, input
+// or listener guards it against a second writer.
 type counter struct{ n atomic.Int64 }
 
-// counter returns a new one.
+// counter returns a new counter.
 func (g *guard) counter() *counter {
 	if g == nil {
 		return nil
@@ -62,6 +63,8 @@ func (g *guard) counter() *counter {
 	return c
 }
 
+// report keeps the message of a failure, unless there's an earlier one or the
+// test is done.
 func (g *guard) report(trouble string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,7 +73,7 @@ func (g *guard) report(trouble string) {
 	}
 }
 
-// first returns the first trouble, or "".
+// first returns the message of the first failure, or "".
 func (g *guard) first() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,15 +82,15 @@ func (g *guard) first() string {
 
 func (g *guard) end() { g.over.Store(true) }
 
-// enter counts a call of the code under test that does something, and ends the
-// calling goroutine if the test is done. It doesn't let it run on with an
-// error: it might end the whole process then.
+// enter begins a call of the code under test. It counts the call if it does
+// something. It ends the calling goroutine if the test is done: with an error
+// instead, the goroutine might exit the whole process.
 func (g *guard) enter(calls *counter, does bool) {
 	if g == nil {
 		return
 	}
 	if does {
-		calls.n.Store(calls.n.Load() + 1) // and not Add, by which one would wait for another
+		calls.n.Store(calls.n.Load() + 1) // not Add, which would synchronize its callers
 	}
 	if g.over.Load() {
 		g.cut.Store(true)
@@ -95,6 +98,7 @@ func (g *guard) enter(calls *counter, does bool) {
 	}
 }
 
+// count returns the sum of all counters.
 func (g *guard) count() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -110,8 +114,9 @@ func (g *guard) isOver() bool { return g != nil && g.over.Load() }
 // hasCut reports whether enter has ended a goroutine.
 func (g *guard) hasCut() bool { return g.cut.Load() }
 
-// idle counts calls in a row that were of no use, and ends the calling
-// goroutine when there are too many of them.
+// idle counts, in times, useless calls in a row. When there are too many, it
+// reports a busy loop and ends the calling goroutine. err is what the call
+// returns.
 func (g *guard) idle(times *int, useful bool, call string, err error) {
 	if useful {
 		*times = 0
@@ -127,43 +132,45 @@ func (g *guard) idle(times *int, useful bool, call string, err error) {
 	runtime.Goexit()
 }
 
-// crowd ends the calling goroutine if too many goroutines wait in the same call
-// on one connection or listener.
+// crowd ends the calling goroutine if too many goroutines already wait in the
+// same call on one connection or listener.
 func (g *guard) crowd(waiting int, call string) {
 	if g == nil || waiting < maxWaiting {
 		return
 	}
 	g.report(fmt.Sprintf("%d goroutines waited in %s at once, on the same connection or listener."+
-		"\n\nA loop starts goroutines without end: each \"go\" returns at once, so nothing in "+
-		"the loop waits. Call %s in the loop itself, and start a goroutine for what follows.",
+		"\n\nA loop starts goroutines without end: a go statement returns at once, so the loop "+
+		"never waits. Call %s in the loop itself, and start a goroutine for what follows.",
 		waiting, call, call))
 	runtime.Goexit()
 }
 
-// flood ends the calling goroutine if it has written far more than is read.
+// flood ends the calling goroutine, which has written, if far too much is
+// unread.
 func (g *guard) flood(pieces, bytes int) {
 	if g == nil || pieces < maxPieces && bytes < maxBytes {
 		return
 	}
-	g.report(fmt.Sprintf("Write was called %s, with %d bytes in all.\n\n"+
-		"That's far more than was sent to the program: the loop around Write never ends.",
+	g.report(fmt.Sprintf("Write was called %s, with %d bytes in total.\n\n"+
+		"That's far more than the program received: the loop around Write never ends.",
 		count(pieces, "time"), bytes))
 	runtime.Goexit()
 }
 
-// because says what a call returned that was of no use, and why it will again.
+// because returns what a useless call returned, and why the next call returns
+// it again.
 func because(err error) (what, why string) {
 	switch {
 	case err == nil:
-		return "0 and nil", "the slice that Read was given has length 0"
+		return "0 and nil", "the slice passed to Read has length 0"
 	case err == errInputEnded:
 		return "io.EOF", "the input has ended, and that's final"
 	case err == io.EOF:
-		return "io.EOF", "the peer has closed the connection, and that's final"
+		return "io.EOF", "the peer sends no more, and that's final"
 	case errors.Is(err, net.ErrClosed):
 		return "net.ErrClosed", "the program itself has closed it, and that's final"
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "os.ErrDeadlineExceeded", "the deadline has passed and wasn't moved forward"
+		return "os.ErrDeadlineExceeded", "the deadline has passed, and the program set no new one"
 	}
-	return fmt.Sprintf("the error %q", err), "nothing in the loop waits until the error may be gone"
+	return fmt.Sprintf("the error %q", err), "the loop ignores the error and tries again at once"
 }

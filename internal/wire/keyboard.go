@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// A Keyboard is what a client reads its input from, an [io.Reader]. The test
-// types, and never waits for the client.
+// A Keyboard is a client's input, an [io.Reader]. The test types and never
+// waits for the client.
 type Keyboard struct {
 	t       *T
 	mu      sync.Mutex
 	changed sync.Cond
-	text    []string // typed and not read
+	text    []string // typed, not yet read
 	ended   bool
 	idle    int // calls of Read in a row that returned io.EOF at once
 	counter *counter
@@ -29,7 +29,8 @@ func (t *T) Keyboard() *Keyboard {
 	return k
 }
 
-// Type types the text, which one Read returns if its buffer is large enough.
+// Type types the text. One Read returns it if its buffer is large enough. Type
+// never waits.
 func (k *Keyboard) Type(text string) {
 	k.t.note("typed: " + Show(text))
 	k.mu.Lock()
@@ -38,8 +39,8 @@ func (k *Keyboard) Type(text string) {
 	k.changed.Broadcast()
 }
 
-// End ends the input, as Ctrl-D does in a terminal: Read returns io.EOF once it
-// has returned what was typed.
+// End ends the input, as Ctrl-D does in a terminal. Read returns io.EOF after
+// everything that was typed.
 func (k *Keyboard) End() {
 	k.t.note("the input ends")
 	k.mu.Lock()
@@ -48,7 +49,8 @@ func (k *Keyboard) End() {
 	k.changed.Broadcast()
 }
 
-// Read returns what was typed, and waits while there is nothing.
+// Read reads what was typed, at most the text of one call of Type. It waits
+// until there is something, or the input has ended.
 func (k *Keyboard) Read(p []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -75,7 +77,7 @@ func (k *Keyboard) Read(p []byte) (int, error) {
 	}
 }
 
-// A Screen is what a client prints to, an [io.Writer] that never fails.
+// A Screen is a client's output, an [io.Writer] that never fails.
 type Screen struct {
 	t    *T
 	mu   sync.Mutex
@@ -96,8 +98,8 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// Text waits until the client has come to rest, and returns all that it has
-// printed so far.
+// Text waits until the client is at rest, and returns all that it has printed
+// so far.
 func (s *Screen) Text() string {
 	s.t.Helper()
 	s.t.Wait()
@@ -106,14 +108,15 @@ func (s *Screen) Text() string {
 	return s.text.String()
 }
 
-// Shows waits until the screen contains the text, and reports whether it does.
+// Shows waits until the screen contains the text, for at most a second of the
+// bubble's time, and reports whether it does.
 func (s *Screen) Shows(text string) bool {
 	s.t.Helper()
 	return s.t.Until(func() bool { return strings.Contains(s.Text(), text) })
 }
 
-// note adds something that happens at the client's side of the newest
-// connection to its picture.
+// note adds something that the client did to the picture of the newest
+// connection, if there is one.
 func (t *T) note(words string) {
 	if len(t.conns) > 0 {
 		t.conns[len(t.conns)-1].link.picture.Note(Client, words)

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// A Listener is a [net.Listener] in memory whose clients, and whose errors, the
-// test scripts. Clients that aren't accepted wait, as in a kernel's backlog,
+// A Listener is a [net.Listener] in memory. The test scripts its clients and
+// its errors. A client that isn't accepted yet waits, as in a kernel's backlog,
 // and may send meanwhile.
 type Listener struct {
 	t       *T
 	mu      sync.Mutex
 	changed sync.Cond
 	closed  bool
-	errs    []error // of the next calls of Accept
+	errs    []error // what the next calls of Accept return
 	backlog []*Peer
 	calls   []time.Time
-	idle    int // calls in a row that returned an error at once, at one moment
+	idle    int // calls in a row that failed at once, without a pause
 	hook    func()
 
 	accepting int // goroutines that wait in Accept
@@ -34,10 +34,10 @@ func (t *T) Listen() *Listener {
 	return l
 }
 
-// Dial connects a client. It succeeds whether the code under test calls Accept
-// or not.
+// Dial connects a client. It succeeds whether or not the code under test calls
+// Accept. The connection is reset if the listener is closed.
 func (l *Listener) Dial() *Peer {
-	test, conn := newPipe(l.t.clientName(), serverName, l.t.guard)
+	test, conn := newPipe(l.t.clientName(), l.t.guard)
 	client := l.t.add(test, conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,7 +51,7 @@ func (l *Listener) Dial() *Peer {
 }
 
 // Fail makes the next calls of Accept return these errors, one each, before any
-// client. They are wrapped as those of a [net.TCPListener].
+// client. Accept wraps them as a [net.TCPListener] does.
 func (l *Listener) Fail(errs ...error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,16 +59,16 @@ func (l *Listener) Fail(errs ...error) {
 	l.changed.Broadcast()
 }
 
-// OnAccept makes f run whenever a client is just being accepted: it has left
-// the backlog, and Accept hasn't returned yet. f may sleep.
+// OnAccept makes Accept call f after a client has left the backlog, before it
+// returns the client. f may sleep.
 func (l *Listener) OnAccept(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.hook = f
 }
 
-// Accept returns the next scripted error or else the client that has waited
-// longest, and waits while there is neither.
+// Accept returns the next scripted error, or else the client that has waited
+// longest. It waits until there is one of them.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,8 +103,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// fail wraps err, and ends the calling goroutine if it keeps calling although
-// Accept keeps failing, and lets no time pass in between.
+// fail wraps err. It ends the calling goroutine if that keeps calling Accept
+// without a pause while Accept keeps failing.
 func (l *Listener) fail(err error, waited bool) error {
 	n := len(l.calls)
 	paused := waited || n > 1 && l.calls[n-1].After(l.calls[n-2])
@@ -115,8 +115,8 @@ func (l *Listener) fail(err error, waited bool) error {
 	return &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
 }
 
-// Close stops listening: Accept returns net.ErrClosed, also where it waits, and
-// clients that were not accepted are reset.
+// Close stops listening. Any blocked Accept, and every later one, returns
+// net.ErrClosed. Close resets the clients that weren't accepted.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,8 +142,8 @@ func (l *Listener) Closed() bool {
 	return l.closed
 }
 
-// Calls returns when Accept was called: a pause of the code under test is the
-// distance between two calls, to the nanosecond.
+// Calls returns the times of all calls of Accept. In a bubble, the time between
+// two calls is exactly the pause of the code under test.
 func (l *Listener) Calls() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// A Log keeps what a server logs, as text, for a test to look at while the
+// A Log keeps what a server logs, as text. A test may look at it while the
 // server goes on.
 type Log struct {
 	*slog.Logger
@@ -17,7 +17,7 @@ type Log struct {
 	text bytes.Buffer
 }
 
-// Log returns a new log at the given level.
+// Log returns a new log, which drops the records below the given level.
 func (t *T) Log(level slog.Level) *Log {
 	log := new(Log)
 	log.Logger = slog.New(slog.NewTextHandler((*logText)(log), &slog.HandlerOptions{Level: level}))
@@ -40,19 +40,10 @@ func (log *Log) String() string {
 	return log.text.String()
 }
 
-// Lines returns the lines that contain the words.
+// Lines returns the lines that contain the words, each with its newline.
 func (log *Log) Lines(words string) []string {
-	return linesWith(log.String(), words)
-}
-
-// Failures returns the lines that are warnings or errors.
-func (log *Log) Failures() []string {
-	return append(log.Lines("level=WARN"), log.Lines("level=ERROR")...)
-}
-
-func linesWith(text, words string) []string {
 	var lines []string
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, words) {
 			lines = append(lines, line)
 		}
@@ -60,8 +51,13 @@ func linesWith(text, words string) []string {
 	return lines
 }
 
-// OnMessage returns a logger that calls do for each record at debug level: at
-// the moment at which a server logs a message.
+// Failures returns the lines of warnings, then the lines of errors.
+func (log *Log) Failures() []string {
+	return append(log.Lines("level=WARN"), log.Lines("level=ERROR")...)
+}
+
+// OnMessage returns a logger that calls do for each record at debug level: when
+// a server logs a message. It drops all records.
 func OnMessage(do func()) *slog.Logger {
 	return slog.New(messageHandler{slog.DiscardHandler, do})
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A Peer is the test's own end of a connection. Its methods belong to the
-// goroutine of the test, and never block it.
+// A Peer is the test's own end of a connection. Only the test's goroutine may
+// call its methods, except where noted. They never block it forever.
 //
-// A method that waits does so until the code under test is at rest, and then
-// for a second of the bubble's time at most: so code that pauses passes.
+// A method that waits for something looks when the code under test is at rest,
+// for at most a second of the bubble's time. So code that pauses passes.
 type Peer struct {
 	t    *T
 	conn *Conn // the test's end
@@ -21,8 +21,9 @@ const (
 	step     = 10 * time.Millisecond
 )
 
-// Send writes each piece as one Write would: the other side needs at least one
-// Read for each. An empty piece sends nothing. Send never waits for room.
+// Send sends each piece as one Write would: the other side needs at least one
+// Read for each. An empty piece sends nothing. Send never waits, whatever the
+// other side's read buffer holds.
 func (p *Peer) Send(pieces ...string) {
 	c := p.use()
 	c.link.mu.Lock()
@@ -40,8 +41,8 @@ func (p *Peer) Send(pieces ...string) {
 }
 
 // Receive waits until something arrives, and then until nothing more has
-// arrived for a tenth of a second. It returns all that has arrived since the
-// last Receive, in one string; "" if nothing has.
+// arrived for a tenth of a second. It returns everything since the last
+// Receive, or "" if nothing arrived.
 func (p *Peer) Receive() string {
 	p.t.Helper()
 	return strings.Join(p.ReceivePieces(), "")
@@ -67,16 +68,15 @@ func (p *Peer) ReceivePieces() []string {
 	return pieces
 }
 
-// Arrived waits until the code under test is at rest and returns what has
-// arrived, with a string for each Write of the other side. It lets no time
-// pass.
+// Arrived waits until the code under test is at rest, and returns what has
+// arrived, with a string for each Write of the other side. No time passes.
 func (p *Peer) Arrived() []string {
 	p.t.Helper()
 	var pieces []string
 	for {
 		p.use()
 		p.t.Wait()
-		more := p.conn.takeAll() // which makes room for a Write that waits
+		more := p.conn.takeAll() // this makes room for a blocked Write
 		if len(more) == 0 {
 			return pieces
 		}
@@ -92,16 +92,16 @@ func (p *Peer) isOver() bool {
 }
 
 // Ended waits until the other side has ended its half of the connection, by
-// Close, CloseWrite or a reset, and all that it sent was received. It reports
-// whether that's so.
+// Close, CloseWrite or a reset, and the test has received everything. It
+// reports whether both are so.
 func (p *Peer) Ended() bool {
 	p.t.Helper()
 	p.use()
 	return p.t.Until(p.isOver)
 }
 
-// Closed waits until the other side has closed its end and so released what it
-// held, and reports whether it has. CloseWrite doesn't do that.
+// Closed waits until the other side has closed its end, and reports whether it
+// has. CloseWrite isn't enough.
 func (p *Peer) Closed() bool {
 	p.t.Helper()
 	p.use()
@@ -118,7 +118,7 @@ func (p *Peer) IsClosed() bool {
 }
 
 // WasReset waits until the other side has reset the connection, and reports
-// whether it has: it closed while bytes that it had not read were waiting.
+// whether it has. A Close with unread bytes is a reset.
 func (p *Peer) WasReset() bool {
 	p.t.Helper()
 	c := p.use()
@@ -129,20 +129,20 @@ func (p *Peer) WasReset() bool {
 	})
 }
 
-// Close closes the connection. If something is there that Receive hasn't taken,
-// that's a reset, as on TCP.
+// Close closes the connection. As on TCP, it's a reset if something has arrived
+// that the test hasn't received.
 func (p *Peer) Close() { p.use().Close() }
 
-// CloseWrite promises to send no more; the peer still receives.
+// CloseWrite closes the test's half of the connection. The test can still
+// receive.
 func (p *Peer) CloseWrite() { p.use().CloseWrite() }
 
-// Reset closes the connection abruptly, like a process that was killed or a
-// machine that has forgotten the connection.
+// Reset closes the connection with a reset, as the kernel does for a process
+// that's killed with bytes unread, or for a connection that it has forgotten.
 func (p *Peer) Reset() { p.use().Reset() }
 
-// ResetAsOnWindows is Reset as Windows tells of it: at the other end each Read
-// and each Write fails from then on, with the same error every time. On Linux
-// only the first one does.
+// ResetAsOnWindows is Reset as Windows reports it: every later Read and Write
+// at the other end fails with ECONNRESET. On Linux only the first one does.
 func (p *Peer) ResetAsOnWindows() {
 	c := p.use()
 	c.link.mu.Lock()
@@ -151,15 +151,13 @@ func (p *Peer) ResetAsOnWindows() {
 	c.Reset()
 }
 
-// Hold makes the peer one that takes no more than the given number of bytes
-// before the next Receive: at more than that, the other side waits in Write.
-// With [NoLimit] it takes everything again.
+// Hold sets how many bytes the other side can send before the next Receive. At
+// more than that, it waits in Write. [NoLimit] lifts the limit.
 func (p *Peer) Hold(bytes int) { p.use().SetReadBuffer(bytes) }
 
-// OnReadDeadline makes f run once, when the other side is about to set its next
-// deadline for Read, in the goroutine that sets it. That goroutine may hold a
-// lock, so f must not wait for others; it can give way to them by
-// runtime.Gosched.
+// OnReadDeadline makes the other side call f once, just before it sets its next
+// read deadline. The calling goroutine may hold a lock, so f must not wait for
+// other goroutines. It can yield to them with runtime.Gosched.
 func (p *Peer) OnReadDeadline(f func()) {
 	other := p.use().peer
 	other.link.mu.Lock()
@@ -167,8 +165,8 @@ func (p *Peer) OnReadDeadline(f func()) {
 	other.onReadDeadline = f
 }
 
-// Unread waits until the code under test is at rest and returns how many bytes
-// of what the peer sent were not read yet.
+// Unread waits until the code under test is at rest, and returns how many of
+// the test's bytes it hasn't read yet.
 func (p *Peer) Unread() int {
 	p.t.Helper()
 	c := p.use().peer
@@ -178,17 +176,18 @@ func (p *Peer) Unread() int {
 	return c.in.size
 }
 
-// Addr is the peer's address, a *net.TCPAddr: what the other end's RemoteAddr
-// returns.
+// Addr returns the test's address, a *net.TCPAddr, as the other end's
+// RemoteAddr does.
 func (p *Peer) Addr() net.Addr { return p.conn.name }
 
-// use returns the test's end, and notes that the test has to do with it now.
+// use returns the test's end, and notes that the test used this connection
+// last.
 func (p *Peer) use() *Conn {
 	p.t.used = p.conn.peer
 	return p.conn
 }
 
-// takeAll empties what has arrived, piece by piece, without waiting.
+// takeAll removes and returns the pieces that have arrived, without waiting.
 func (c *Conn) takeAll() []string {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()

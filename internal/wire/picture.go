@@ -13,26 +13,27 @@ import (
 // A Side is one of the two ends of a connection.
 type Side int
 
-// The two sides, in the order in which the picture has them.
+// The two sides, in the picture from left to right.
 const (
 	Client Side = iota
 	Server
 )
 
+// String returns "client" or "server".
 func (s Side) String() string { return [...]string{"client", "server"}[s] }
 
 // Other returns the opposite side.
 func (s Side) Other() Side { return 1 - s }
 
-// A Picture is what went over one connection, to be drawn between two vertical
-// lines, the client's on the left and the server's on the right, time going
-// down. Its methods may be called from several goroutines. The zero Picture is
-// an empty one.
+// A Picture shows what went over one connection, between two vertical lines.
+// The client's is on the left, the server's on the right, and time goes down.
+// Several goroutines may call its methods at once. The zero Picture is empty.
 type Picture struct {
-	// Name stands behind "client" above the picture: "2" for the second one.
+	// Name follows the word "client" above the picture: "2" for the second
+	// client.
 	Name string
-	// Clock, if set, tells the time of an event; the picture then shows where a
-	// second or more passed.
+	// Clock, if it isn't nil, returns the time of an event. The picture then
+	// shows where a second or more passed.
 	Clock func() time.Time
 
 	mu     sync.Mutex
@@ -58,10 +59,12 @@ const (
 	note               // something at one side alone
 )
 
-// A row of pieces in one direction shows maxRun of them, and counts the rest.
+// maxRun is how many pieces in a row, in one direction, the picture shows. It
+// counts the rest.
 const maxRun = 4
 
-// Sent adds a piece that went from the given side to the other.
+// Sent adds a piece that went from the given side to the other. The Picture
+// doesn't keep piece.
 func (p *Picture) Sent(from Side, piece []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,14 +93,14 @@ func (p *Picture) endsInRun(from Side) bool {
 	return true
 }
 
-// Closed adds the end of what the given side sends, in words such as "closes".
+// Closed adds that the given side sends no more, in words such as "closes".
 func (p *Picture) Closed(side Side, words string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.add(event{kind: signal, side: side, text: words})
 }
 
-// Note adds something that happened at the given side and not on the wire.
+// Note adds something that happened at the given side, not on the wire.
 func (p *Picture) Note(side Side, words string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,6 +114,7 @@ func (p *Picture) Waited(side Side) {
 	p.add(event{kind: note, side: side, text: "… nothing comes"})
 }
 
+// add adds an event that happens now. The caller holds p.mu.
 func (p *Picture) add(e event) {
 	if p.Clock != nil {
 		e.at = p.Clock()
@@ -125,26 +129,27 @@ func (p *Picture) Empty() bool {
 	return len(p.events) == 0
 }
 
-// The picture's measures, in columns of a terminal. With the four by which go
-// test indents it, it is 80 columns wide.
+// The picture's measures, in columns of a terminal. It's 76 columns wide, as go
+// test indents it by four.
 const (
 	margin   = 6  // left of the client's line
 	inner    = 46 // between the lines
 	minArrow = 6
 	maxLines = 14 // of events
 
-	longPause = time.Second // shorter ones are not shown
+	longPause = time.Second // shorter pauses aren't shown
 )
 
-// Draw returns the picture as lines of at most 76 columns. The client and
-// server lines say what each side does at the end, a line each, "" for nothing.
+// Draw returns the picture as lines of at most 76 columns, each with its
+// newline. The strings in client and server say what that side is doing at the
+// end, one line each. An empty string is an empty line.
 func (p *Picture) Draw(client, server []string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	lines := p.lines(0, len(p.events))
 	if over := len(lines) - maxLines; over > 0 {
 		head, tail := lines[:maxLines-5], lines[len(lines)-4:]
-		gap := between(center(fmt.Sprintf("… %d lines more …", over+1), inner))
+		gap := between(center(fmt.Sprintf("… %d more lines …", over+1), inner))
 		lines = append(append(append([]string(nil), head...), gap), tail...)
 	}
 	for i := range max(len(client), len(server)) {
@@ -169,10 +174,9 @@ func (p *Picture) Title() string {
 	return strings.Repeat(" ", margin-2) + pad(name, inner+1) + "server\n"
 }
 
-// Next returns the lines that have come since the last call, each with its
-// newline, for a picture that grows before the reader's eyes. While a row of
-// pieces may still grow, its last line waits for a later call, unless all is
-// true.
+// Next returns the lines that are new since the last call, each with its
+// newline, for a picture that's shown while it grows. While a row of pieces may
+// still grow, Next keeps its last line for a later call, unless all is true.
 func (p *Picture) Next(all bool) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,7 +194,7 @@ func (p *Picture) Next(all bool) string {
 	return text.String()
 }
 
-// lines draws the events from start to end, and the long pauses before them.
+// lines draws the events from start up to end, and the long pauses before them.
 func (p *Picture) lines(start, end int) []string {
 	var lines []string
 	for i := start; i < end; i++ {
@@ -224,16 +228,16 @@ func between(text string) string {
 	return strings.Repeat(" ", margin) + "│" + text + "│"
 }
 
-// Show returns text in quotes, or "nothing" if it's empty, as messages and the
-// picture show it. A text that doesn't fit is shortened to its first characters
-// and its number of bytes. Bytes that aren't UTF-8, and control characters,
-// appear as in a Go string.
+// Show returns text as messages and the picture show it: in quotes, or
+// "nothing" if it's empty. Of a longer text it returns the first characters and
+// the number of bytes. Control characters, and bytes that aren't UTF-8, appear
+// as in a Go string.
 func Show(text string) string {
 	const room, start = 32, 10
 	if text == "" {
 		return "nothing"
 	}
-	if len(text) <= 4*room { // and may fit, if its characters have several bytes
+	if len(text) <= 4*room { // it may fit: a character has up to four bytes
 		if quoted := strconv.Quote(text); columns(quoted) <= room {
 			return quoted
 		}
@@ -259,7 +263,7 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// spell is d in its largest unit: "1.5 s", "2 min".
+// spell returns d in its largest unit: "1.5 s", "2 min".
 func spell(d time.Duration) string {
 	switch {
 	case d >= time.Hour:
@@ -282,8 +286,8 @@ func center(text string, width int) string {
 	return pad(strings.Repeat(" ", max(0, width-columns(text))/2)+text, width)
 }
 
-// columns is the number of a terminal's columns that text takes: two for the
-// wide characters of East Asia, one for any other, none for combining marks.
+// columns returns how many of a terminal's columns text takes: two for a wide
+// character of East Asia, none for a combining mark, one for any other.
 func columns(text string) int {
 	n := 0
 	for _, r := range text {

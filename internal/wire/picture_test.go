@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each picture is drawn as its test has it, to the letter.
+// Draw draws each picture exactly as its test shows it.
 func TestPicture(t *testing.T) {
 	waits := []string{"waits for more"}
 	for _, test := range []struct {
@@ -141,14 +141,14 @@ func TestPicture(t *testing.T) {
 			happens: func(p *wire.Picture) {
 				p.Note(wire.Client, `typed: "hello\n"`)
 				p.Sent(wire.Client, []byte("hello"))
-				p.Note(wire.Server, "cannot send: broken pipe")
+				p.Note(wire.Server, "can't send: broken pipe")
 			},
 			client: []string{"still running"},
 			want: `
     client                                         server
       │  (typed: "hello\n")                          │
       │  "hello" ─────────────────────────────────►  │
-      │                  (cannot send: broken pipe)  │
+      │                   (can't send: broken pipe)  │
       │  (still running)                             │
 `,
 		},
@@ -188,7 +188,7 @@ func TestPicture(t *testing.T) {
       │  "ping" ──────────────────────────────────►  │
       │  ◄────────────────────────────────── "pong"  │
       │  "ping" ──────────────────────────────────►  │
-      │              … 187 lines more …              │
+      │              … 187 more lines …              │
       │  "ping" ──────────────────────────────────►  │
       │  ◄────────────────────────────────── "pong"  │
       │  "ping" ──────────────────────────────────►  │
@@ -226,8 +226,8 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// A picture that grows gives each of its lines once; a row of pieces waits
-// until it's clear how long it is.
+// Next returns each line once. A row of pieces waits until it's clear how long
+// it is.
 func TestPicture_Next(t *testing.T) {
 	var p wire.Picture
 	p.Name = "2"

@@ -13,30 +13,30 @@ import (
 	"example.com/tcp-steps/internal/lesson"
 )
 
-// A T is a scenario in [Test]. It makes what the scenario needs.
+// A T is the t of a scenario in [Test]. It makes what the scenario needs.
 type T struct {
 	*lesson.Exercise
 	guard     *guard
 	tasks     []*Task
-	conns     []*Conn // the ends that the code under test has
-	lent      []*Conn // those of them that it must not close
-	used      *Conn   // the one of them that the test dealt with last
+	conns     []*Conn // the code under test's ends
+	lent      []*Conn // the ends that the code under test doesn't own
+	used      *Conn   // the end whose peer the test used last
 	listeners []*Listener
 	keyboards []*Keyboard
-	ours      int // goroutines in bubbles before the code under test has any
+	ours      int // goroutines in bubbles that aren't the code under test's
 
-	late     string // what was found at the end of the bubble, for Test to report
-	shown    string // the picture and the output, below that
-	finished bool   // finish has begun, so that f didn't block the bubble
+	late     string // a failure found at the bubble's end, for Test to report
+	shown    string // the picture and the output below that failure
+	finished bool   // finish has begun, so f didn't block the bubble
 }
 
-// run runs f in a goroutine of its own: code under test that f calls itself,
-// not by [T.Go], may panic or be ended by the guard, too.
+// run runs f in a goroutine of its own, because the guard may end it: f may
+// call the code under test itself, without [T.Go].
 func (t *T) run(f func(t *T)) {
 	ended := make(chan struct{})
 	t.Go(func() {
 		defer close(ended)
-		t.tasks = nil // this isn't one
+		t.tasks = nil // f itself is no task
 		f(t)
 	})
 	<-ended
@@ -45,13 +45,13 @@ func (t *T) run(f func(t *T)) {
 // Test runs f, one situation of an exercise, in a bubble of its own. The
 // scenario's name, a phrase that says what's going on, begins each failure.
 //
-// When f returns or fails, whatever waits in Read or Accept is ended where it
-// stands, as by [runtime.Goexit], what waits in Write gets an error, and the
-// rest of the code under test must end by itself.
+// When f has returned or failed, Test ends the code under test. A goroutine in
+// Read or Accept ends there, as by [runtime.Goexit], and Write returns an
+// error. All other goroutines must end by themselves.
 //
-// What would end the whole test binary otherwise is a failure of this exercise:
-// a panic in a function that [T.Go] started, a busy loop, goroutines or memory
-// without end, a goroutine that's blocked forever.
+// Some mistakes would end the whole test binary: a panic in a function that
+// [T.Go] started, a busy loop, goroutines or memory without end, a goroutine
+// that's blocked forever. Test makes each of them a failure of this exercise.
 func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	e.Helper()
 	e = e.Scenario(scenario)
@@ -62,7 +62,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	go func() {
 		defer close(done)
 		// synctest.Test panics if it leaves a goroutine behind, which finish
-		// has told already, or ends this one by Goexit.
+		// has reported already. If st failed, it calls Goexit.
 		defer func() { recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
 			t = &T{Exercise: e.In(st), guard: g, ours: bubbled() + 1} // f's goroutine
@@ -71,7 +71,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		})
 	}()
 	if trouble := watch(done, g, output); trouble != "" {
-		// Nothing can stop the code under test but the end of the process.
+		// Only the end of the process stops the code under test.
 		e.Abort(trouble, lesson.OutputText(output.String()))
 	}
 	output.Restore()
@@ -79,7 +79,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		t.late = fmt.Sprintf(`
 			The program waits forever: %s.
 
-			Nothing that the scenario does will ever wake it up.`, lesson.ReasonToWait())
+			Nothing in the scenario will ever wake it up.`, lesson.ReasonToWait())
 	}
 	if t != nil && t.late != "" {
 		e.Errorf("%s", t.late)
@@ -90,8 +90,8 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	}
 }
 
-// What a scenario may take before the code under test counts as one that never
-// ends. A scenario in a bubble takes milliseconds.
+// A scenario in a bubble takes milliseconds. At more than this, Test takes the
+// code under test for endless.
 const (
 	tick       = 10 * time.Millisecond
 	maxQuiet   = 150      // ticks without any call of Read, Write or Accept
@@ -99,8 +99,8 @@ const (
 	maxOutput  = 64 << 20 // bytes
 )
 
-// watch waits until the bubble is done. It returns early, and says why, if
-// that will never be.
+// watch waits until done is closed and returns "". If the code under test is
+// endless, watch returns the message of a failure instead.
 func watch(done <-chan struct{}, g *guard, output *lesson.Output) (trouble string) {
 	calls, quiet, troubled := int64(0), 0, 0
 	for {
@@ -120,9 +120,9 @@ func watch(done <-chan struct{}, g *guard, output *lesson.Output) (trouble strin
 		switch {
 		case output.Size() > maxOutput:
 			return fmt.Sprintf(`
-				The program had printed %d MiB.
+				The program printed %d MiB.
 
-				It prints in a loop that never ends.`, output.Size()>>20)
+				The loop around its output never ends.`, output.Size()>>20)
 		case troubled > maxTrouble:
 			return found
 		case quiet > maxQuiet:
@@ -132,40 +132,43 @@ func watch(done <-chan struct{}, g *guard, output *lesson.Output) (trouble strin
 	}
 }
 
-// Client returns both ends of a new connection for code that serves: the client
-// is the test's, conn is what Accept would have returned.
+// Client returns both ends of a new connection, for code that serves. The test
+// has client. conn is what Accept would have returned.
 func (t *T) Client() (client *Peer, conn *Conn) {
-	test, conn := newPipe(t.clientName(), serverName, t.guard)
+	test, conn := newPipe(t.clientName(), t.guard)
 	return t.add(test, conn), conn
 }
 
-// Lend is Client for code that uses conn and doesn't own it: to close it is up
-// to others, and the picture doesn't say that it's open.
+// Lend is Client for code that uses conn without owning it. That code needn't
+// close conn, so the picture doesn't say that it's open.
 func (t *T) Lend() (client *Peer, conn *Conn) {
 	client, conn = t.Client()
 	t.lent = append(t.lent, conn)
 	return client, conn
 }
 
-// Server returns both ends of a new connection for code that is a client: the
-// server is the test's, conn is what Dial would have returned.
+// Server returns both ends of a new connection, for code that's a client. The
+// test has server. conn is what Dial would have returned.
 func (t *T) Server() (server *Peer, conn *Conn) {
-	conn, test := newPipe(t.clientName(), serverName, t.guard)
+	conn, test := newPipe(t.clientName(), t.guard)
 	return t.add(test, conn), conn
 }
 
-// Serve has server serve a new listener in a goroutine, as a program's main
-// would.
+// Serve calls server.Serve with a new listener, in a goroutine, as a program's
+// main would.
 func (t *T) Serve(server interface{ Serve(net.Listener) error }) (ln *Listener, serving *Task) {
 	ln = t.Listen()
 	return ln, t.Call(func() error { return server.Serve(ln) })
 }
 
-// clientName gives each client a port of its own, as the kernel does.
+// clientName returns the next client's address, with a port of its own, as the
+// kernel picks one.
 func (t *T) clientName() net.Addr {
 	return &net.TCPAddr{IP: clientName.IP, Port: clientName.Port + len(t.conns)}
 }
 
+// add adds a connection to the scenario. test is the test's end, conn the code
+// under test's.
 func (t *T) add(test, conn *Conn) *Peer {
 	test.guard = nil // the test may do as it likes
 	conn.link.picture.Clock = time.Now
@@ -174,17 +177,18 @@ func (t *T) add(test, conn *Conn) *Peer {
 	return &Peer{t: t, conn: test}
 }
 
-// Wait waits until the code under test has come to rest: each of its goroutines
-// has ended or waits, for the time to pass if nothing else. It lets no time
-// pass.
+// Wait waits until the code under test is at rest: each of its goroutines has
+// ended, or waits for something, such as a timer. No time passes. Wait fails
+// the exercise if the code under test has panicked or was stopped.
 func (t *T) Wait() {
 	t.Helper()
 	synctest.Wait()
 	t.check()
 }
 
-// Until waits until something holds while the code under test is at rest, for a
-// second of the bubble's time at most. It reports whether it holds.
+// Until waits until holds returns true, for at most a second of the bubble's
+// time, and reports whether it did. It calls holds while the code under test is
+// at rest.
 func (t *T) Until(holds func() bool) bool {
 	t.Helper()
 	for waited := time.Duration(0); ; waited += step {
@@ -196,7 +200,7 @@ func (t *T) Until(holds func() bool) bool {
 	}
 }
 
-// Goroutines waits until the code under test is at rest and returns how many
+// Goroutines waits until the code under test is at rest, and returns how many
 // goroutines it has.
 func (t *T) Goroutines() int {
 	t.Helper()
@@ -210,12 +214,12 @@ func bubbled() int {
 	return len(inBubble.FindAll(stacks[:runtime.Stack(stacks, true)], -1))
 }
 
-// inBubble matches the first line of what runtime.Stack says of a goroutine in
-// a bubble.
+// inBubble matches the first line of runtime.Stack about a goroutine in a
+// bubble.
 var inBubble = regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[[^\n]*synctest bubble`)
 
-// Errorf reports a failure, or, if a goroutine of the code under test is just
-// panicking, that instead: it's the cause.
+// Errorf reports a failure. If a goroutine of the code under test is panicking,
+// that's the cause, so Errorf reports the panic instead.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
 	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
@@ -223,7 +227,7 @@ func (t *T) Errorf(format string, args ...any) {
 			A goroutine of the program panicked at %s.
 
 			Its deferred calls are still running. When they're done, the panic ends the whole
-			program, with every connection.`, []any{line}
+			program, and every connection with it.`, []any{line}
 	}
 	t.Exercise.Errorf(format, args...)
 }
@@ -243,8 +247,8 @@ func (t *T) check() {
 	}
 }
 
-// finish runs at the end of f. It draws what happened if the scenario failed,
-// and ends the code under test.
+// finish runs at the end of f. It draws what happened, ends the code under test
+// and looks for goroutines that it left behind.
 func (t *T) finish(output *lesson.Output) {
 	t.finished = true
 	synctest.Wait()
@@ -261,18 +265,19 @@ func (t *T) finish(output *lesson.Output) {
 	}
 	t.endAll()
 	synctest.Wait()
-	time.Sleep(time.Hour) // what sleeps wakes up, and ends
+	time.Sleep(time.Hour) // sleeping goroutines wake up and end
 	synctest.Wait()
 	if !t.Failed() && t.late == "" && !t.guard.hasCut() && bubbled() > t.ours {
 		t.late = fmt.Sprintf(`
 			At the end, the program left a goroutine behind that never ends: %s.
 
-			The connections are closed, so nothing will ever wake it up. What a goroutine
-			holds stays in memory with it.`, lesson.ReasonToWait())
+			That's a goroutine leak. The connections are closed, so what it waits for can't
+			come any more. It stays in memory, with everything it holds.`,
+			lesson.ReasonToWait())
 	}
 }
 
-// endAll ends the code under test wherever it uses the wire.
+// endAll ends the goroutines of the code under test that use the wire.
 func (t *T) endAll() {
 	t.guard.end()
 	for _, l := range t.listeners {
@@ -286,6 +291,5 @@ func (t *T) endAll() {
 	}
 }
 
-// isLent reports whether c is a connection that the code under test must not
-// close.
+// isLent reports whether the code under test doesn't own c.
 func (t *T) isLent(c *Conn) bool { return slices.Contains(t.lent, c) }

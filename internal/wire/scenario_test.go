@@ -26,8 +26,8 @@ func serve(conn net.Conn) {
 	io.Copy(conn, conn)
 }
 
-// An exhibit is an exercise that fails, to show how. It runs in a process of
-// its own.
+// exhibits are exercises that fail, to show how. Each runs in a process of its
+// own.
 var exhibits = map[string]struct {
 	run  func(t *wire.T)
 	want []string // what the failure says
@@ -76,7 +76,7 @@ var exhibits = map[string]struct {
 			client.Ended()
 		},
 		[]string{"Read was called 1000 times in a row, and each call returned io.EOF at once",
-			"has closed the connection", "│  closes ───"},
+			"the peer sends no more", "│  closes ───"},
 	},
 	"a loop around Read with no room": {
 		func(t *wire.T) {
@@ -112,7 +112,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"Write was called 64 times, with 67108864 bytes in all"},
+		[]string{"Write was called 64 times, with 67108864 bytes in total"},
 	},
 	"a loop around Accept": {
 		func(t *wire.T) {
@@ -214,7 +214,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"The program is stuck", "or waits for a lock"},
+		[]string{"The program is stuck", "waits for a lock"},
 	},
 	"a panic that holds a lock": {
 		func(t *wire.T) {
@@ -237,7 +237,7 @@ var exhibits = map[string]struct {
 	"a call of os.Exit": {
 		func(t *wire.T) {
 			client, _ := t.Client()
-			// which is what it does
+			// This is what os.Exit(0) does in a test.
 			t.Go(func() { panic("unexpected call to os.Exit(0) during test") })
 			client.Receive()
 		},
@@ -278,7 +278,7 @@ var exhibits = map[string]struct {
 	},
 }
 
-// kept is what an exhibit keeps.
+// kept keeps an exhibit's memory in use.
 var kept [][]byte
 
 func panicsAtOnce(net.Conn) { panic("that was unexpected") }
@@ -392,7 +392,7 @@ func TestPeer_ThatTakesNothing(t *testing.T) {
 		wrote := t.Go(func() { conn.Write([]byte("0123456789")) })
 		require.False(t, wrote.Returned())
 		client.Hold(3)
-		require.Equal(t, "0123456789", client.Receive(), "who receives makes room, again and again")
+		require.Equal(t, "0123456789", client.Receive(), "Receive makes room, again and again")
 		require.True(t, wrote.Returned())
 	})
 }
@@ -451,7 +451,7 @@ func TestTest_EndsWhatWaits(t *testing.T) {
 	require.True(t, ended)
 }
 
-func TestTest_GivesBackWhatAWriteHolds(t *testing.T) {
+func TestTest_ReleasesALockHeldInWrite(t *testing.T) {
 	in(t, func(t *wire.T) {
 		client, conn := t.Client()
 		client.Hold(0)
@@ -469,7 +469,7 @@ func TestTest_GivesBackWhatAWriteHolds(t *testing.T) {
 	})
 }
 
-func TestTest_WaitsForWhoSleeps(t *testing.T) {
+func TestTest_WaitsForSleepingGoroutines(t *testing.T) {
 	in(t, func(t *wire.T) {
 		t.Go(func() { go time.Sleep(time.Minute) })
 		t.Wait()
@@ -477,7 +477,7 @@ func TestTest_WaitsForWhoSleeps(t *testing.T) {
 	})
 }
 
-func TestTask_TellsWhatHasBecomeOfIt(t *testing.T) {
+func TestTask_SaysHowItEnded(t *testing.T) {
 	in(t, func(t *wire.T) {
 		client, conn := t.Client()
 		fine := t.Call(func() error { return nil })
@@ -551,7 +551,7 @@ func TestKeyboardAndScreen(t *testing.T) {
 	})
 }
 
-func TestKeyboard_EndsWhoWaitsForIt(t *testing.T) {
+func TestKeyboard_EndsABlockedRead(t *testing.T) {
 	ended := false
 	in(t, func(t *wire.T) {
 		keyboard := t.Keyboard()
@@ -565,9 +565,9 @@ func TestKeyboard_EndsWhoWaitsForIt(t *testing.T) {
 	require.True(t, ended)
 }
 
-// What two connections do is not synchronized by the wire: otherwise the race
-// detector would miss what the code under test forgets. This test's race is
-// found by -race, in a process of its own.
+// The wire doesn't synchronize goroutines on two connections. If it did, the
+// race detector would miss the code under test's races. It must find this
+// test's race, in a process of its own.
 func TestTest_HidesNoRace(t *testing.T) {
 	if os.Getenv("EXHIBIT") == "a race" {
 		in(t, func(t *wire.T) {
@@ -593,17 +593,17 @@ func TestTest_HidesNoRace(t *testing.T) {
 		return
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skipf("the race detector is not to be had here: %v", err)
+		t.Skipf("the race detector isn't available here: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "race.test.exe")
 	if out, err := exec.Command("go", "test", "-race", "-vet=off", "-c", "-o", file,
 		".").CombinedOutput(); err != nil {
-		t.Skipf("the race detector is not to be had here: %s", out)
+		t.Skipf("the race detector isn't available here: %s", out)
 	}
 	for _, processors := range []string{"1", "2"} {
 		cmd := exec.Command(file, "-test.run=^TestTest_HidesNoRace$")
 		cmd.Env = append(os.Environ(), "EXHIBIT=a race", "GOMAXPROCS="+processors,
-			"GORACE=atexit_sleep_ms=0")
+			lesson.RaceOptions())
 		out, err := cmd.CombinedOutput()
 		require.Errorf(t, err, "GOMAXPROCS=%s: the race is hidden", processors)
 		require.Contains(t, string(out), "WARNING: DATA RACE")
@@ -667,7 +667,7 @@ func TestListener_AcceptsInTurn(t *testing.T) {
 		require.ErrorIs(t, errs[0], net.ErrClosed)
 		require.True(t, ln.Closed())
 		require.ErrorIs(t, ln.Close(), net.ErrClosed)
-		require.True(t, ln.Dial().WasReset(), "nobody listens any more")
+		require.True(t, ln.Dial().WasReset(), "the listener is closed")
 	})
 }
 
@@ -689,7 +689,7 @@ func TestListener_FailsAsWritten(t *testing.T) {
 		t.Wait()
 		require.Equal(t, 1, ln.Waiting())
 		client.Send("hello")
-		require.Empty(t, client.Arrived(), "nobody has accepted, and Arrived lets no time pass")
+		require.Empty(t, client.Arrived(), "Arrived lets no time pass, so nothing has accepted yet")
 		time.Sleep(3 * time.Second)
 		require.Equal(t, []string{"hello"}, client.Arrived())
 		calls := ln.Calls()

@@ -8,15 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// A Task is a call of the code under test that runs in a goroutine.
+// A Task is a call of the code under test in a goroutine of its own.
 type Task struct {
 	t        *T
 	err      error // what the call returned
 	returned atomic.Bool
-	ended    atomic.Bool // it returned, panicked, or was stopped
+	ended    atomic.Bool // the call returned, panicked, or was stopped
 }
 
-// Go runs f, a call of the code under test, in a goroutine.
+// Go runs f, a call of the code under test, in a goroutine. If f panics, the
+// exercise fails.
 func (t *T) Go(f func()) *Task {
 	task := &Task{t: t}
 	t.tasks = append(t.tasks, task)
@@ -27,10 +28,10 @@ func (t *T) Go(f func()) *Task {
 			case nil:
 			case "unexpected call to os.Exit(0) during test":
 				t.guard.report("The program called os.Exit" + where() + ".\n\n" +
-					"os.Exit ends the whole program at once, with every connection.")
+					"os.Exit ends the whole program at once, and every connection with it.")
 			default:
 				t.guard.report(fmt.Sprintf("The program panicked%s: %v\n\n"+
-					"A panic ends the whole program, with every connection.%s",
+					"A panic ends the whole program, and every connection with it.%s",
 					where(), value, advice(value)))
 			}
 		}()
@@ -40,11 +41,12 @@ func (t *T) Go(f func()) *Task {
 	return task
 }
 
-// advice returns what to add to a panic whose reason is a common mistake.
+// advice returns a sentence about a panic that comes of a common mistake, or
+// "".
 func advice(value any) string {
 	if strings.Contains(fmt.Sprint(value),
 		"interface conversion: net.Conn is *wire.Conn, not *net.TCPConn") {
-		return " A net.Conn need not be a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
+		return " A net.Conn isn't always a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
 	}
 	return ""
 }
@@ -61,14 +63,14 @@ func (t *T) Call(f func() error) *Task {
 	return task
 }
 
-// Returned waits until the call has returned, for a second of the bubble's time
-// at most, and reports whether it has.
+// Returned waits until the call has returned, for at most a second of the
+// bubble's time, and reports whether it has.
 func (k *Task) Returned() bool {
 	k.t.Helper()
 	return k.t.Until(k.returned.Load)
 }
 
-// Err returns the error that the call returned; nil if it hasn't returned.
+// Err returns the error that the call returned, or nil if it hasn't returned.
 func (k *Task) Err() error {
 	if !k.returned.Load() {
 		return nil
@@ -76,8 +78,8 @@ func (k *Task) Err() error {
 	return k.err
 }
 
-// String says what has become of the call, as part of a failure's message:
-// "it's still running", "it has returned nil".
+// String returns the call's state, as part of a failure's message: "it's still
+// running", "it has returned nil" or "it has returned the error …".
 func (k *Task) String() string {
 	switch {
 	case !k.returned.Load():
@@ -88,7 +90,7 @@ func (k *Task) String() string {
 	return fmt.Sprintf("it has returned the error %q", k.err)
 }
 
-// idle reports whether no call of the code under test is running any more.
+// idle reports whether all calls of the code under test have ended.
 func (t *T) idle() bool {
 	for _, task := range t.tasks {
 		if !task.ended.Load() {
@@ -98,8 +100,9 @@ func (t *T) idle() bool {
 	return true
 }
 
-// where says at which line of the code under test the panic that's being
-// recovered happened: " at main.go:23".
+// where returns the line of the code under test at which the panic happened
+// that the caller is recovering: " at main.go:23". It returns "" if there's
+// none.
 func where() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
