@@ -24,13 +24,13 @@ func Test01_ListensOnPort20000(t *testing.T) {
 		server.Dial()
 
 		require.Truef(t, server.ComesToRest(), `
-			The client connected and sent nothing, but the server never came to rest: %s.
+			The client connected and sent nothing, but the server never came to rest: it %s.
 
 			With nothing to do, a server waits in Accept or Read. If a loop only starts
 			goroutines, it never waits: "go" returns at once. The loop itself must call Accept
 			or Read.`, server)
 		require.Truef(t, server.StaysUp(), `
-			The client connected, and then the server was gone: %s.
+			The client connected, and then the server was gone: it %s.
 
 			A server listens until it's stopped, so main must accept clients in a loop that never
 			ends. If main returns, the program ends.`, server)
@@ -73,7 +73,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 			The answer comes first. If main closes the connection after "go process(conn)", it
 			does so before process has read.`)
 		require.NotEmptyf(t, answer, `
-			The client sent "hello" and got no answer. The server: %s.
+			The client sent "hello" and got no answer. The server %s.
 
 			Connecting proves little: the kernel accepts connections on its own. Does main pass
 			the connection to process? Does process Read into a buffer with a length, and then
@@ -256,7 +256,7 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 				fmt.Println writes.`, message)
 			require.Truef(t, shown, `
 				The client sent %q, but the server's standard output doesn't contain it. The
-				server: %s.`, message, server)
+				server %s.`, message, server)
 		}
 		require.NotContains(t, server.Stdout(), "\x00", `
 			After the message the server printed bytes of value 0 that the client hadn't sent.
@@ -338,7 +338,7 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 		client.Rest()
 
 		require.Truef(t, server.StaysUp(), `
-			The client left, and then the server was gone: %s.
+			The client left, and then the server was gone: it %s.
 
 			When a client leaves, only its connection ends. log.Fatal, os.Exit, a panic and a
 			return from main all end the whole program.`, server)
@@ -362,10 +362,10 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 			answer := client.Receive(len(message))
 
 			require.Truef(t, answer != "" || server.StaysUp(), `
-				Client %d sent %q, and then the server was gone: %s.`, n, message, server)
+				Client %d sent %q, and then the server was gone: it %s.`, n, message, server)
 			require.Falsef(t, answer == "" && !client.HasEnded() && n > 1, `
 				While client %d stayed connected, client %d sent %q and got no answer. The
-				server: %s.
+				server %s.
 
 				The kernel connects clients on its own. main must keep accepting while process
 				runs, and one process must not wait for another.`, n-1, n, message, server)
@@ -451,14 +451,14 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 			leaving.leave(client)
 
 			require.Truef(t, server.StaysUp(), `
-				Client 2 left, and then the server was gone: %s.
+				Client 2 left, and then the server was gone: it %s.
 
 				An error on one connection must end only that connection. log.Fatal, os.Exit, a
 				panic and a return from main all end the whole program.`, server)
 			witness.Send("and me?")
 			answer := witness.Receive(7)
 			require.Equalf(t, "and me?", answer, `
-				Client 2 left. Then client 1 sent "and me?", and %s came back. The server: %s.
+				Client 2 left. Then client 1 sent "and me?", and %s came back. The server %s.
 
 				The server must keep serving the clients that stay.`, wire.Show(answer), server)
 		})
@@ -515,7 +515,7 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 		client := good.Dial()
 		client.Send("hello")
 		require.Truef(t, client.Receive(5) != "" || good.StaysUp(), `
-			The port was free, a client sent "hello", and then the server was gone: %s.`, good)
+			The port was free, a client sent "hello", and then the server was gone: it %s.`, good)
 		good.Stop()
 		t.Listen() // now the test has the port
 
@@ -526,7 +526,7 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 
 			It can't serve clients, but the person who started it thinks that it does.`)
 		require.Falsef(t, server.Crashed(), `
-			Listen failed. The server: %s.
+			Listen failed. The server %s.
 
 			When Listen returns an error, the listener is nil. Print the error and return: don't
 			panic, and don't use the listener.`, server)

@@ -66,7 +66,7 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 					line in a bufio.Writer and calls no Flush.`)
 			}
 			require.NotEmptyf(t, message, `
-				%q was typed, and the client sent nothing. The client: %s.
+				%q was typed, and the client sent nothing. The client %s.
 
 				This server says nothing before it has received the line. Does the client Write
 				the line before it waits for an answer?`, text+line.ending, client)
@@ -76,7 +76,7 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 				The ending says where the line ends at the keyboard. It isn't part of the message.`,
 				text+line.ending)
 			require.Equalf(t, text, message, `
-				%q was typed, and the client sent %s. The client: %s.
+				%q was typed, and the client sent %s. The client %s.
 
 				The message is the line without its ending, with all its spaces.`,
 				text+line.ending, wire.Show(message), client)
@@ -93,7 +93,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 
 		client.Type("hello\n")
 		require.NotEmptyf(t, server.Receive(5), `
-			"hello\n" was typed, and the client sent nothing. The client: %s.`, client)
+			"hello\n" was typed, and the client sent nothing. The client %s.`, client)
 		server.Send("good evening")
 		shown := client.Shows("good evening")
 
@@ -122,7 +122,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 		}
 		require.Truef(t, shown, `
 			The server answered %q, but the client's standard output doesn't contain it. The
-			client: %s.
+			client %s.
 
 			After each line that it sends, the client must Read from the connection and print
 			buf[:n].`, "good evening", client)
@@ -167,7 +167,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 
 				One connection carries all messages.`, wire.Show(line.typed))
 			require.NotEmptyf(t, message, `
-				%s was typed, and the client sent nothing. The client: %s.
+				%s was typed, and the client sent nothing. The client %s.
 
 				A client must send line after line, on the same connection, until the user quits.`,
 				wire.Show(line.typed), client)
@@ -180,7 +180,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 			server.Send(line.answer)
 			require.Truef(t, client.Shows(line.answer), `
 				The answer to %s was %s, but the client's standard output doesn't contain it. The
-				client: %s.`, wire.Show(line.typed), wire.Show(line.answer), client)
+				client %s.`, wire.Show(line.typed), wire.Show(line.answer), client)
 		}
 	})
 	program.Test(e, "a long answer, then a short one", func(t *program.T) {
@@ -220,7 +220,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 				them.`, len(answer), printed)
 			require.Truef(t, shown, `
 				The server answered %s, but the client's standard output doesn't contain it. The
-				client: %s.
+				client %s.
 
 				An answer can fill the buffer exactly. If the client then waits for more, it may
 				wait forever.`, wire.Show(answer), client)
@@ -239,7 +239,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 		}
 
 		require.Equalf(t, "fourfive", messages, `
-			"four" and "five" were typed, and the client sent %s. The client: %s.
+			"four" and "five" were typed, and the client sent %s. The client %s.
 
 			A bufio.Reader takes more from the input than it returns. If you make one for each
 			line, the rest is lost with it.`, wire.Show(messages), client)
@@ -258,7 +258,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 			message := server.Receive(len(line))
 
 			require.Equalf(t, line, message, `
-				%q was typed, and the client sent %s. The client: %s.
+				%q was typed, and the client sent %s. The client %s.
 
 				Only q or Q alone on its line means quit. Any other line is a message.`,
 				line+"\n", wire.Show(message), client)
@@ -293,7 +293,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 
 				A client without a connection has nothing left to do.`)
 			require.Falsef(t, client.Crashed(), `
-				The client didn't quit cleanly: %s.
+				The client didn't quit cleanly: it %s.
 
 				A panic is for bugs in a program. To quit, return from main.`, client)
 			require.False(t, server.WasReset(), `
@@ -325,7 +325,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 
 			No more answers can come. Read says so: it returns io.EOF.`)
 		require.Falsef(t, client.Crashed(), `
-			The server closed the connection. The client: %s.
+			The server closed the connection. The client %s.
 
 			A panic is for bugs in a program. A server that goes away isn't one.`, client)
 		require.Truef(t, client.SaysOther(known), `
@@ -351,7 +351,7 @@ func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
 
 			Without a server it can do nothing. It must print the error and end.`)
 		require.Falsef(t, client.Crashed(), `
-			Dial failed. The client: %s.
+			Dial failed. The client %s.
 
 			When Dial returns an error, the connection is nil. Print the error and return: don't
 			panic, and don't use the connection.`, client)

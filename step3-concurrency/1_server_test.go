@@ -41,17 +41,17 @@ func twoClientsThatStay(t *wire.T) {
 		answer := client.Receive()
 
 		require.Zerof(t, ln.Waiting(), `
-			A client connected to Serve's listener, but the server didn't accept it. Serve: %s.
+			A client connected to Serve's listener, but the server didn't accept it. Serve %s.
 
 			Serve accepts clients one by one and serves each in its own goroutine.`, serving)
 		require.NotEmptyf(t, answer, `
-			A client sent %q and got no answer. Serve: %s.`, message, serving)
+			A client sent %q and got no answer. Serve %s.`, message, serving)
 		require.Equalf(t, message, answer, `
 			A client sent %q and got %s.
 
 			An echo is the same bytes.`, message, wire.Show(answer))
 		require.Falsef(t, serving.Returned(), `
-			Serve returned while a client was connected: %s.
+			Serve returned while a client was connected: it %s.
 
 			Its caller takes that for the end of the server. Serve goes on until Shutdown is
 			called.`, serving)
@@ -136,7 +136,7 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 	}
 
 	require.Truef(t, t.Until(func() bool { return ln.Waiting() == 0 }), `
-		100 clients connected, and the server accepted %d of them. Serve: %s.
+		100 clients connected, and the server accepted %d of them. Serve %s.
 
 		Without MaxClients there's no limit.`, 100-ln.Waiting(), serving)
 	for i, client := range slices.Backward(clients) { // the last client reads first
@@ -240,7 +240,7 @@ func acceptFailsTenTimes(t *wire.T) {
 	time.Sleep(time.Minute)
 
 	require.Falsef(t, serving.Returned(), `
-		Accept failed with %q, and Serve returned: %s.
+		Accept failed with %q, and Serve returned: it %s.
 
 		This error passes: a descriptor is free again as soon as one client leaves.`,
 		syscall.EMFILE.Error(), serving)
@@ -288,7 +288,7 @@ func acceptFailsAgain(t *wire.T) {
 	answer := client.Receive()
 
 	require.Falsef(t, serving.Returned(), `
-		Accept failed with "no buffer space is left", and Serve returned: %s.
+		Accept failed with "no buffer space is left", and Serve returned: it %s.
 
 		Only one error is final, net.ErrClosed. Serve tries again after every other error, whatever
 		the error says.`, serving)
@@ -317,7 +317,7 @@ func listenerIsClosed(t *wire.T) {
 		A closed listener stays closed: Accept fails with net.ErrClosed forever. The error is
 		wrapped, so errors.Is finds it and == doesn't.`)
 	require.ErrorIsf(t, serving.Err(), net.ErrClosed, `
-		The listener was closed without Shutdown, and Serve didn't return Accept's error: %s.
+		The listener was closed without Shutdown, and Serve didn't return Accept's error: it %s.
 
 		The error tells Serve's caller that the server no longer serves clients.`, serving)
 }
@@ -342,10 +342,10 @@ func fourClientsForTwoSlots(t *wire.T) {
 	t.Wait()
 
 	require.LessOrEqualf(t, ln.Waiting(), 2, `
-		4 clients connected, and the server accepted only %d instead of 2. Serve: %s.`,
+		4 clients connected, and the server accepted only %d instead of 2. Serve %s.`,
 		4-ln.Waiting(), serving)
 	require.Equalf(t, 2, ln.Waiting(), `
-		4 clients connected, and the server accepted %d instead of 2. Serve: %s.
+		4 clients connected, and the server accepted %d instead of 2. Serve %s.
 
 		A client without a slot waits in the kernel's backlog and costs the server nothing. So
 		acquire a slot, then call Accept, both before you start the client's goroutine.`,
@@ -353,7 +353,7 @@ func fourClientsForTwoSlots(t *wire.T) {
 	for i, client := range clients[:2] {
 		answer := client.Receive()
 		require.Equalf(t, "hello", answer, `
-			Client %d sent "hello" and got %s. Serve: %s.`, i+1, wire.Show(answer), serving)
+			Client %d sent "hello" and got %s. Serve %s.`, i+1, wire.Show(answer), serving)
 	}
 }
 
@@ -395,7 +395,7 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 
 	answer = next.Receive()
 	require.Equalf(t, "hello", answer, `
-		After that the next client sent "hello" and got %s. Serve: %s.
+		After that the next client sent "hello" and got %s. Serve %s.
 
 		If Serve waits for a slot, no client has released one. A slot must be released on every
 		way out.`, wire.Show(answer), serving)
@@ -683,11 +683,11 @@ func shutdownWithIdleClients(t *wire.T) {
 	require.Error(t, echo.ErrServerClosed, `
 		ErrServerClosed is nil, so Serve's caller can't tell it from success.`)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
-		Serve didn't return ErrServerClosed: %s.
+		Serve didn't return ErrServerClosed: it %s.
 
 		ErrServerClosed tells Serve's caller that the server was stopped on purpose.`, serving)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		Both clients saw their connection end. A second later Shutdown hadn't returned nil: %s.`,
+		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.`,
 		stopping)
 	require.Zerof(t, left.clients, `
 		Shutdown returned nil, and at that moment Clients returned %d.
@@ -730,7 +730,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before the client had its answer: %s.
+		Shutdown returned before the client had its answer: it %s.
 
 		A program that exits then cuts that answer.`, stopping)
 
@@ -754,7 +754,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 		CloseWrite, discard for half a second what the client still sends, then close. If you
 		wrap the connection, keep its CloseWrite.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The client got its last answer two seconds ago, but Shutdown didn't return nil: %s.
+		The client got its last answer two seconds ago, but Shutdown didn't return nil: it %s.
 
 		If the server closed the connection, Shutdown must learn of it. If not, the server must
 		close it within a second of CloseWrite.`, stopping)
@@ -858,7 +858,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 		A net.Conn without CloseWrite is closed directly.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had closed the only connection, but Shutdown didn't return nil: %s.`, stopping)
+		The server had closed the only connection, but Shutdown didn't return nil: it %s.`, stopping)
 }
 
 // A plainListener accepts connections that have the methods of net.Conn alone.
@@ -919,7 +919,7 @@ func shutdownRunsOutOfTime(t *wire.T) {
 	time.Sleep(55 * time.Second)
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before its minute was over, and the client didn't have its answer: %s.`,
+		Shutdown returned before its minute was over, and the client didn't have its answer: it %s.`,
 		stopping)
 
 	time.Sleep(4 * time.Second)
@@ -929,7 +929,7 @@ func shutdownRunsOutOfTime(t *wire.T) {
 
 		One client that doesn't read its answer holds up the end of the program.`)
 	require.ErrorIsf(t, stopping.Err(), context.DeadlineExceeded, `
-		ctx was done before the last client had left, but Shutdown didn't return ctx's error: %s.
+		ctx was done before the last client had left, but Shutdown didn't return ctx's error: it %s.
 
 		The error tells Shutdown's caller that a client didn't get its answer.`, stopping)
 	require.True(t, stubborn.Closed(), `
@@ -972,7 +972,7 @@ func shutdownBeforeServe(t *wire.T) {
 		A program that's stopped while it starts calls the two in this order, and would wait
 		forever.`)
 	require.ErrorIsf(t, serving.Err(), echo.ErrServerClosed, `
-		A later Serve didn't return ErrServerClosed: %s.`, serving)
+		A later Serve didn't return ErrServerClosed: it %s.`, serving)
 	require.True(t, ln.Closed(), `
 		A later Serve returned and left its listener open.
 
@@ -1000,7 +1000,7 @@ func twoShutdownsAtOnce(t *wire.T) {
 	for i, call := range []*wire.Task{one, two, three} {
 		require.Truef(t, call.Returned() && call.Err() == nil, `
 			Two calls came at once and a third one a second after the client had its answer. Call
-			%d didn't return nil: %s.
+			%d didn't return nil: it %s.
 
 			Each call must learn that the last client has left, and return nil.`, i+1, call)
 	}
@@ -1158,7 +1158,7 @@ func shutdownDuringAPause(t *wire.T) {
 	require.Truef(t, stopping.Returned(), `
 		Shutdown didn't return, though there was no client to wait for.`)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
-		Serve didn't return ErrServerClosed: %s.`, serving)
+		Serve didn't return ErrServerClosed: it %s.`, serving)
 }
 
 func shutdownWhileTenConnect(t *wire.T) {
@@ -1186,7 +1186,7 @@ func shutdownWhileTenConnect(t *wire.T) {
 			Client %d was still connected a second later.`, i+1)
 	}
 	require.Truef(t, stopping.Returned() && serving.Returned(), `
-		All clients had left. Shutdown: %s. Serve: %s.`, stopping, serving)
+		All clients had left. Shutdown %s. Serve %s.`, stopping, serving)
 }
 
 func Test11_RunsAsAProgram(t *testing.T) {
@@ -1213,7 +1213,7 @@ func portIsTaken(t *program.T) {
 
 		Either it doesn't listen where -addr says, or it doesn't exit when it can't listen.`)
 	require.Equalf(t, 1, server.ExitStatus(), `
-		The program couldn't listen: %s.
+		The program couldn't listen: it %s.
 
 		A script looks at the exit status, and every status but 0 says that the program failed.
 		The exercise asks for 1, the usual value.`, server)
@@ -1231,7 +1231,7 @@ func serverWithoutAddr(t *program.T) {
 	answer := client.Receive(12)
 
 	require.Equalf(t, "show me this", answer, `
-		A client sent "show me this" and got %s. The server: %s.`, wire.Show(answer), server)
+		A client sent "show me this" and got %s. The server %s.`, wire.Show(answer), server)
 	require.Truef(t, server.Prints("show me this"), `
 		A client sent "show me this", but the program didn't show it.
 
@@ -1254,7 +1254,7 @@ func serverWithAddr(t *program.T, addr string) {
 
 	for tries := 0; tries < 40 && !program.Reaches(addr); tries++ {
 		require.Truef(t, server.StaysUp(), `
-			The program didn't stay up: %s.`, server)
+			The program didn't stay up: it %s.`, server)
 	}
 
 	require.Truef(t, program.Reaches(addr), `
@@ -1301,19 +1301,19 @@ func interruptWithAnIdleClient(t *program.T) {
 
 	rest, ended := client.Rest()
 	require.Truef(t, ended && rest == "", `
-		A second later the client had got %s instead of the end of its connection. The server: %s.`,
+		A second later the client had got %s instead of the end of its connection. The server %s.`,
 		wire.Show(rest), server)
 	client.Close()
 	require.True(t, server.Ended(), `
 		The only client left, and a second later the program was still running.`)
 	failed := server.ExitStatus() != 0
 	require.Falsef(t, failed && strings.Contains(server.Stderr(), "context canceled"), `
-		The only client left. The server: %s. It printed "context canceled".
+		The only client left. The server %s. It printed "context canceled".
 
 		If that's Shutdown's error, its context was done from the start. The signal's own context
 		is done at Ctrl-C: give Shutdown a new one, with a timeout.`, server)
 	require.Equalf(t, 0, server.ExitStatus(), `
-		The only client left. The server: %s.
+		The only client left. The server %s.
 
 		After a graceful shutdown a program exits with status 0.`, server)
 }
@@ -1323,7 +1323,7 @@ func interruptWithABusyClient(t *program.T) {
 	client := server.Dial()
 	client.Flood() // until the server waits in Write
 	require.Truef(t, server.StaysUp(), `
-		Before Ctrl-C, a client sent and sent and didn't read. The server: %s.
+		Before Ctrl-C, a client sent and sent and didn't read. The server %s.
 
 		A program exits when main returns, so main must wait for Serve.`, server)
 
@@ -1332,7 +1332,7 @@ func interruptWithABusyClient(t *program.T) {
 	client.Rest()
 
 	require.Falsef(t, client.WasReset(), `
-		The client's connection was reset, so it lost an answer. The server: %s.
+		The client's connection was reset, so it lost an answer. The server %s.
 
 		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
 		until Shutdown has returned. Give Shutdown a context that isn't done yet.`, server)

@@ -51,7 +51,7 @@ func welcomeIsPrinted(t *wire.T) {
 
 	require.Truef(t, screen.Shows("welcome"), `
 		The server sent "welcome" before anything was typed, but the screen didn't show it.
-		Run: %s.
+		Run %s.
 
 		If the picture says "7 bytes unread", Run must read from the connection while it waits for
 		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
@@ -71,7 +71,7 @@ func linesAreSentUnanswered(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
-		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run: %s.
+		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run %s.
 
 		Each line is sent as soon as it's typed, even if the one before wasn't answered yet. One
 		Read of the keyboard may return several lines.`, wire.Show(sent), running)
@@ -92,7 +92,7 @@ func linesAreSentUnchanged(t *wire.T) {
 
 		sent := server.Receive()
 		require.Equalf(t, line.message, sent, `
-			%s was typed, and %s was sent. Run: %s.
+			%s was typed, and %s was sent. Run %s.
 
 			A line is sent as soon as it's typed, without its ending (\n or \r\n), and
 			otherwise byte for byte.`, wire.Show(line.typed), wire.Show(sent), running)
@@ -133,7 +133,7 @@ func answersArePrintedUnchanged(t *wire.T) {
 		t.Until(func() bool { return shown(screen) == before+answer })
 		printed := strings.TrimPrefix(shown(screen), before)
 		require.Equalf(t, answer, printed, `
-			The server sent %s, and %s was printed. Run: %s.
+			The server sent %s, and %s was printed. Run %s.
 
 			Print what arrives byte for byte: it isn't a format, and a piece may begin or end
 			within a character.`,
@@ -177,17 +177,17 @@ func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
 		sent := server.Receive()
 
 		require.Falsef(t, sent == "" && server.Ended(), `
-			Nothing was sent, and the client ended its half of the connection. Run: %s.
+			Nothing was sent, and the client ended its half of the connection. Run %s.
 
 			An empty line isn't the end of the input.`, running)
 		require.Equalf(t, "hello", sent, `
-			"\n", "\r\n" and "hello\n" were typed, and %s was sent. Run: %s.
+			"\n", "\r\n" and "hello\n" were typed, and %s was sent. Run %s.
 
 			An empty line sends no bytes. So the server has nothing to answer, and the client
 			has nothing to wait for.`, wire.Show(sent), running)
 		server.Send("hello")
 		require.Truef(t, screen.Shows("hello"), `
-			The server answered "hello", and the screen showed %s. Run: %s.
+			The server answered "hello", and the screen showed %s. Run %s.
 
 			Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 	})
@@ -211,17 +211,17 @@ func lastLineIsSent(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
-		The input was "one\ntwo", and %s was sent. Run: %s.
+		The input was "one\ntwo", and %s was sent. Run %s.
 
 		If Run dropped the last line: ReadString returns it together with io.EOF.`,
 		wire.Show(sent), running)
 	require.Truef(t, server.Ended(), `
-		The input ended, and the client didn't end its half of the connection. Run: %s.
+		The input ended, and the client didn't end its half of the connection. Run %s.
 
 		CloseWrite tells the server that nothing more comes. Without it the server waits for the
 		client.`, running)
 	require.Falsef(t, running.Returned(), `
-		The input ended, and Run didn't wait for the answers: %s.
+		The input ended, and Run didn't wait for the answers: it %s.
 
 		The answers are still in flight. Run goes on printing until the server ends the
 		connection.`, running)
@@ -233,7 +233,7 @@ func lateAnswersArePrinted(t *wire.T) {
 	keyboard.End()
 	server.Receive()
 	require.Truef(t, server.Ended(), `
-		The input ended, and the client didn't end its half of the connection. Run: %s.
+		The input ended, and the client didn't end its half of the connection. Run %s.
 
 		After the last newline, ReadString returns "" and io.EOF: nothing more will be typed.`,
 		running)
@@ -245,12 +245,12 @@ func lateAnswersArePrinted(t *wire.T) {
 
 	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
 		The server answered "first", and "second" a minute later, then closed. The screen
-		showed %s. Run: %s.
+		showed %s. Run %s.
 
 		The client can't know how long the server takes. It waits until the server ends the
 		connection.`, wire.Show(screen.Text()), running)
 	require.Truef(t, running.Returned() && running.Err() == nil, `
-		All answers came, then the server closed the connection. Run: %s.
+		All answers came, then the server closed the connection. Run %s.
 
 		That's a good end: the client had promised to send no more. Run must return nil.`,
 		running)
@@ -272,7 +272,7 @@ func emptyInputEndsToo(t *wire.T) {
 		What ReadString returns together with io.EOF is "" here, not a line.`, wire.Show(sent))
 	require.Truef(t, server.Ended(), `
 		The input ended before anything was typed, and the client didn't end its half of the
-		connection. Run: %s.
+		connection. Run %s.
 
 		The server still waits for the client.`, running)
 }
@@ -287,7 +287,7 @@ func lateResetIsAnError(t *wire.T) {
 	server.Reset()
 
 	require.Truef(t, running.Returned() && running.Err() != nil, `
-		The server reset the connection. Run: %s.
+		The server reset the connection. Run %s.
 
 		A reset may have destroyed answers that were on their way, so it's an error at any
 		time. Only io.EOF is a good end.`, running)
@@ -317,7 +317,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		The client ended its half of the connection, and the server answered and closed at
-		once. Run: %s.
+		once. Run %s.
 
 		From the call of CloseWrite on, the server's end is a good one. Run must know that the
 		input has ended before the server learns it.`, running)
@@ -334,9 +334,9 @@ func connectionIsClosedInstead(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
-		The input was "one\ntwo", and %s was sent. Run: %s.`, wire.Show(sent), running)
+		The input was "one\ntwo", and %s was sent. Run %s.`, wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
-		The input ended, but Run didn't close the connection and return. Run: %s.
+		The input ended, but Run didn't close the connection and return. Run %s.
 
 		This connection can't end one half alone. Close it and return: that tells the server
 		that nothing more comes.`, running)
@@ -362,7 +362,7 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 
 			main must return when Run does.`)
 		require.Equalf(t, 1, client.ExitStatus(), `
-			After the server had closed the connection, the client ended: %s.
+			After the server had closed the connection, the client ended: it %s.
 
 			The program that started the client sees only its exit status, and 0 means
 			success. The exercise asks for 1, the usual value.`, client)
@@ -379,7 +379,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	server.Receive()
 	server.Send("hello")
 	require.Truef(t, screen.Shows("hello"), `
-		The server answered "hello", and the screen showed %s. Run: %s.
+		The server answered "hello", and the screen showed %s. Run %s.
 
 		Print each answer as soon as it arrives.`, wire.Show(screen.Text()), running)
 
@@ -409,7 +409,7 @@ func Test17_QuitsOnQ(t *testing.T) {
 
 			sent := server.Receive()
 			require.Equalf(t, line, sent, `
-				%q was typed, and %s was sent. Run: %s.
+				%q was typed, and %s was sent. Run %s.
 
 				Only q or Q alone on its line quits. Every other line is a message, and the
 				client sends it without waiting for answers.`, line+"\n", wire.Show(sent), running)
@@ -440,7 +440,7 @@ func qQuits(t *wire.T, line string) {
 
 		q means now: Run doesn't wait for answers.`)
 	require.NoErrorf(t, running.Err(), `
-		Run: %s.
+		Run %s.
 
 		Quitting is a good end, so Run must return nil.`, running)
 	require.True(t, server.Closed(), `
@@ -467,12 +467,12 @@ func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
 
 			The client must say so and end: otherwise its user, or a script, waits in vain.`)
 		require.Falsef(t, client.Crashed(), `
-			Dial failed, and the client crashed: %s.
+			Dial failed, and the client %s.
 
 			When Dial returns an error, conn is nil, and its first use panics. Report the error
 			and exit; don't panic.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
-			Dial failed, and the client ended: %s.
+			Dial failed, and the client %s.
 
 			The program that started the client sees only its exit status, and 0 means
 			success. The exercise asks for 1, the usual value.`, client)

@@ -44,13 +44,13 @@ func frameInTwoPieces(t *wire.T) {
 		answer := client.Receive()
 		require.Falsef(t, answer == "" && client.Ended(), `
 			The client sent a frame with "hello", and the server ended the connection without an
-			answer. Serve: %s.
+			answer. Serve %s.
 
 			What the program printed may say why. If it's a timeout, set no deadline: 0 means no
 			timeout.`, serving)
 		require.NotEmptyf(t, answer, `
 			The client sent a frame with "hello", in pieces of %d and %d bytes, and got no answer.
-			Serve: %s.
+			Serve %s.
 
 			If WriteFrame was called, the frame may be in the Writer's buffer: only Flush sends it
 			for certain.`,
@@ -457,13 +457,13 @@ func brokenFrameAndOthers(t *wire.T) {
 	answer := witness.Receive()
 
 	require.Equalf(t, wire.Frames("and me?"), answer, `
-		A client that was connected before sent "and me?" and got %s. Serve: %s.`,
+		A client that was connected before sent "and me?" and got %s. Serve %s.`,
 		wire.Show(answer), serving)
 	time.Sleep(10 * time.Second)
 	answer = next.Receive()
 	require.Equalf(t, wire.Frames("hello"), answer, `
 		MaxClients is 2, and the third client waited for a slot. 10 s after the bad header it had
-		sent "hello" and got %s. Serve: %s.`, wire.Show(answer), serving)
+		sent "hello" and got %s. Serve %s.`, wire.Show(answer), serving)
 }
 
 func Test17_LimitsTheTimeForAWholeFrame(t *testing.T) {
@@ -817,12 +817,12 @@ func shutdownWithIdleClients(t *wire.T) {
 		Shutdown sets a read deadline in the past, which ends Read. Then process must return and
 		close the connection, not read again.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had ended both connections, but Shutdown didn't return nil: %s.
+		The server had ended both connections, but Shutdown didn't return nil: it %s.
 
 		Shutdown returns when the last client has left. If the server reads on after CloseWrite, it
 		must stop after a moment and close.`, stopping)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
-		The server had ended both connections, but Serve didn't return ErrServerClosed: %s.`,
+		The server had ended both connections, but Serve didn't return ErrServerClosed: it %s.`,
 		serving)
 	require.Emptyf(t, log.Failures(), `
 		The server waited for the next frames of two clients, and Log got a warning or an error:
@@ -851,7 +851,7 @@ func shutdownInsideAFrame(t *wire.T) {
 
 		The rest of the frame may never come.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had disconnected its only client, but Shutdown didn't return nil: %s.`, stopping)
+		The server had disconnected its only client, but Shutdown didn't return nil: it %s.`, stopping)
 }
 
 func shutdownDuringAnAnswer(t *wire.T) {
@@ -866,7 +866,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before the client had its answer: %s.`, stopping)
+		Shutdown returned before the client had its answer: it %s.`, stopping)
 
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
@@ -889,7 +889,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 		flight. Half-close with CloseWrite, read for a while what the client still sends, then
 		close.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The client got its last answer 10 s ago, but Shutdown didn't return nil: %s.`, stopping)
+		The client got its last answer 10 s ago, but Shutdown didn't return nil: it %s.`, stopping)
 }
 
 func shutdownAfterTheLog(t *wire.T) {
@@ -1001,7 +1001,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 		A net.Conn without CloseWrite is closed directly.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had closed the only connection, but Shutdown didn't return nil: %s.`, stopping)
+		The server had closed the only connection, but Shutdown didn't return nil: it %s.`, stopping)
 }
 
 // A plainListener accepts connections that have the methods of net.Conn alone.

@@ -51,7 +51,7 @@ func lineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
-		%s was sent, not one frame with "hello". Run: %s.
+		%s was sent, not one frame with "hello". Run %s.
 
 		The line without its ending is the payload. Flush sends the frame before the client
 		waits for the next line.`, upperShow(sent), running)
@@ -72,7 +72,7 @@ func emptyLineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames(""), sent, `
-		%s was sent, not one frame without a payload. Run: %s.
+		%s was sent, not one frame without a payload. Run %s.
 
 		With frames, an empty line is a message: four bytes that say 0.`,
 		upperShow(sent), running)
@@ -86,7 +86,7 @@ func linesAreSentUnanswered(t *wire.T) {
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two", "three"), sent, `
 		"one\ntwo\nthree\n" was typed, nothing was answered yet, and %s was sent, not three
-		frames. Run: %s.
+		frames. Run %s.
 
 		Each line is sent as soon as it's typed, whether the one before was answered or not.`,
 		wire.Show(sent), running)
@@ -110,7 +110,7 @@ func anyLineIsOneFrame(t *wire.T) {
 
 		sent := server.Receive()
 		require.Equalf(t, wire.Frames(line.payload), sent, `
-			%s was typed, and %s was sent, not one frame with %q. Run: %s.
+			%s was typed, and %s was sent, not one frame with %q. Run %s.
 
 			The header counts the payload's bytes. The payload is the line without its ending, byte
 			for byte. The ending is one \n, with at most one \r before it.`,
@@ -126,7 +126,7 @@ func longLineIsOneFrame(t *wire.T, size int) {
 
 	sent := server.Receive()
 	require.Truef(t, sent == wire.Frames(line), `
-		%s was sent, not one frame with the line. Run: %s.
+		%s was sent, not one frame with the line. Run %s.
 
 		A line may have up to 1 MiB. A bufio.Scanner stops at 64 KiB unless you give it a larger
 		buffer, and the line ending must fit into that as well.`, upperShow(sent), running)
@@ -139,7 +139,7 @@ func wholeLinesAreSent(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		"one\ntwo\nthr" was typed, and %s was sent, not two frames. Run: %s.
+		"one\ntwo\nthr" was typed, and %s was sent, not two frames. Run %s.
 
 		The client must flush whenever it's about to wait for the keyboard, even with half a
 		line in its buffer.`, wire.Show(sent), running)
@@ -147,7 +147,7 @@ func wholeLinesAreSent(t *wire.T) {
 	sent = server.Receive()
 	require.Equalf(t, wire.Frames("three"), sent, `
 		The rest of the third line was typed, "ee\n", and %s was sent, not one frame with
-		"three". Run: %s.`, wire.Show(sent), running)
+		"three". Run %s.`, wire.Show(sent), running)
 }
 
 func lastLineIsOneFrame(t *wire.T) {
@@ -158,17 +158,17 @@ func lastLineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		The input was "one\ntwo", and %s was sent, not two frames. Run: %s.
+		The input was "one\ntwo", and %s was sent, not two frames. Run %s.
 
 		The last line needs no ending. If ReadString returns it together with io.EOF, its frame
 		must be written and flushed all the same.`, wire.Show(sent), running)
 	require.Truef(t, server.Ended(), `
-		The input ended, and the client didn't end its half of the connection. Run: %s.
+		The input ended, and the client didn't end its half of the connection. Run %s.
 
 		The server can't know that nothing more comes: it waits for the client, and the client
 		waits for it. CloseWrite tells it.`, running)
 	require.Falsef(t, running.Returned(), `
-		The input ended, and Run didn't wait for the answers: %s.
+		The input ended, and Run didn't wait for the answers: it %s.
 
 		The answers are still in flight. Run goes on printing until the server ends the
 		connection.`, running)
@@ -182,7 +182,7 @@ func endIsNoFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
-		The input was "hello\n", and %s was sent, not one frame. Run: %s.
+		The input was "hello\n", and %s was sent, not one frame. Run %s.
 
 		After the last line ending comes the end of the input, not an empty line.`,
 		wire.Show(sent), running)
@@ -199,11 +199,11 @@ func qIsNoFrame(t *wire.T, q string) {
 
 		The client must send what was typed before q, and not q itself.`, q, wire.Show(sent))
 	require.Truef(t, server.Closed(), `
-		%q was typed, and the connection is still open. Run: %s.
+		%q was typed, and the connection is still open. Run %s.
 
 		q means now: Run doesn't wait for answers.`, q, running)
 	require.Truef(t, running.Returned() && running.Err() == nil, `
-		%q was typed. Run: %s.
+		%q was typed. Run %s.
 
 		Quitting is a good end, so Run must return nil.`, q, running)
 }
@@ -232,7 +232,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		The client ended its half of the connection, and the server answered and closed at
-		once. Run: %s.
+		once. Run %s.
 
 		From the call of CloseWrite on, the server's end is a good one. Run must know that the
 		input has ended before the server learns it.`, running)
@@ -249,10 +249,10 @@ func connectionIsClosedInstead(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		The input was "one\ntwo", and %s was sent, not two frames. Run: %s.`,
+		The input was "one\ntwo", and %s was sent, not two frames. Run %s.`,
 		wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
-		The input ended, and the server doesn't learn of it. Run: %s.
+		The input ended, and the server doesn't learn of it. Run %s.
 
 		This connection can't end one half alone. Close it and return: that tells the server
 		that nothing more comes.`, running)
@@ -286,7 +286,7 @@ func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
 	server.Send(answer[cut:])
 
 	require.Truef(t, screen.Shows("hello\n"), `
-		The whole answer arrived, a frame with "hello", and the client printed %s. Run: %s.
+		The whole answer arrived, a frame with "hello", and the client printed %s. Run %s.
 
 		An answer is printed as a line: the payload, then \n. If each answer gets a new Reader, it
 		loses what the one before has read.`, wire.Show(screen.Text()), running)
@@ -298,7 +298,7 @@ func eachAnswerHasALine(t *wire.T) {
 	server.Send(wire.Frames("one", "", "three"))
 
 	require.Truef(t, screen.Shows("one\n\nthree\n"), `
-		Frames with "one", "" and "three" arrived together, and the client printed %s. Run: %s.
+		Frames with "one", "" and "three" arrived together, and the client printed %s. Run %s.
 
 		Each answer is a line of its own, and an empty answer is an empty line.`,
 		wire.Show(screen.Text()), running)
@@ -316,7 +316,7 @@ func anyAnswerIsPrintedUnchanged(t *wire.T) {
 		screen.Shows(before + answer + "\n")
 		printed := strings.TrimPrefix(screen.Text(), before)
 		require.Equalf(t, answer+"\n", printed, `
-			The answer was %q, and the client printed %s. Run: %s.
+			The answer was %q, and the client printed %s. Run %s.
 
 			The payload is printed byte for byte, then \n. It isn't a format, and it need not be
 			text.`, answer, wire.Show(printed), running)
@@ -338,7 +338,7 @@ func equalAnswersStayApart(t *wire.T) {
 	screen.Shows(want)
 	line, wanted, printed := firstDifference(want, screen.Text())
 	require.Truef(t, screen.Text() == want, `
-		Line %d should be %s, and the client printed %s. Run: %s.
+		Line %d should be %s, and the client printed %s. Run %s.
 
 		Answers are printed in order, each once. A payload that ReadFrame returned belongs to
 		the Reader again at the next call: another goroutine needs a copy.`,
@@ -368,7 +368,7 @@ func longAnswerIsPrinted(t *wire.T) {
 	server.Send(wire.Frames(answer))
 
 	require.Truef(t, screen.Shows(answer+"\n"), `
-		The client printed %s. Run: %s.
+		The client printed %s. Run %s.
 
 		An answer may have up to 1 MiB: that's the limit on both sides.`,
 		wire.Show(screen.Text()), running)
@@ -382,7 +382,7 @@ func endOfTheServerIsAnError(t *wire.T) {
 	server.Close()
 
 	require.Truef(t, running.Returned() && running.Err() != nil, `
-		The input hadn't ended. Run: %s.
+		The input hadn't ended. Run %s.
 
 		The client wanted to go on, so the end of the server is an error, as in step 3.`,
 		running)
@@ -415,14 +415,14 @@ func lateAnswerIsPrinted(t *wire.T) {
 	server.Send(wire.Frames("a late answer"))
 
 	require.Truef(t, screen.Shows("a late answer\n"), `
-		The screen shows %s. Run: %s.
+		The screen shows %s. Run %s.
 
 		When the input ends, answers may still be on their way. The client can't know how long
 		they take: it reads until the server ends the connection.`,
 		wire.Show(screen.Text()), running)
 	server.Close()
 	require.Truef(t, running.Returned() && running.Err() == nil, `
-		All answers came, then the server closed the connection. Run: %s.
+		All answers came, then the server closed the connection. Run %s.
 
 		That's a good end: the client had promised to send no more. Run must return nil.`,
 		running)
@@ -445,7 +445,7 @@ func cutAnswerIsAnError(t *wire.T) {
 
 		Print a message only when all of it has arrived.`, wire.Show(screen.Text()))
 	require.Errorf(t, running.Err(), `
-		The server had sent 3 of the 16 bytes that its header announced. Run: %s.
+		The server had sent 3 of the 16 bytes that its header announced. Run %s.
 
 		The caller must learn that the last answer isn't whole.`, running)
 }
@@ -469,14 +469,14 @@ func Test22_RunsClientAndServerTogether(t *testing.T) {
 		printed := strings.ReplaceAll(client.Stdout(), "\r\n", "\n")
 		line, wanted, got := firstDifference(lines.String(), printed)
 		require.Truef(t, printed == lines.String(), `
-			Line %d went in as %s, and %s came out, of %d bytes in all. The client: %s. The
-			server: %s.
+			Line %d went in as %s, and %s came out, of %d bytes in all. The client %s. The
+			server %s.
 
 			Each line must come out as it went in. One of the two programs changes it, loses it,
 			or stops early. Exercises 13 to 19 test the server alone, 20 and 21 the client.`,
 			line, wanted, got, len(printed), client, server)
 		require.Equalf(t, 0, client.ExitStatus(), `
-			All lines came out again. The client: %s.
+			All lines came out again. The client %s.
 
 			After the end of its input and the last answer, the client ends with status 0.`,
 			client)

@@ -40,7 +40,7 @@ func (p *Program) Dial() *Peer {
 		time.Sleep(tick)
 	}
 	if p.hasEnded() {
-		p.e.Fatalf("A client couldn't connect to %s: no program listens there. The server: %s.%s",
+		p.e.Fatalf("A client couldn't connect to %s: no program listens there. The server %s.%s",
 			Addr, p, p.why())
 	}
 	p.e.Fatalf(`
@@ -107,7 +107,7 @@ func (s *Server) Accept(p *Program) *Peer {
 		}
 		if over {
 			s.t.Fatalf(`
-				A server listened on %s%s, but the client didn't connect. The client: %s.%s`,
+				A server listened on %s%s, but the client didn't connect. The client %s.%s`,
 				s.Addr(), s.flag(), p, p.why())
 		}
 	}

@@ -415,23 +415,23 @@ func (p *Program) Crashed() bool {
 		lesson.Crash(p.stderr.String()) != ""
 }
 
-// String returns the program's state, as part of a failure's message: "it's
-// still running", "it exited with status 0", "it crashed at main.go:31: …". It
+// String returns the program's state, for a failure that has named the program:
+// "is still running", "exited with status 0", "crashed at main.go:31: …". It
 // waits for a tenth of a second if the program is still running. So pass the
 // program itself to a message: a test that passes then never calls String.
 func (p *Program) String() string {
 	p.settle()
 	switch {
 	case !p.hasEnded():
-		return "it's still running"
+		return "is still running"
 	case p.Crashed():
-		return "it crashed" + lesson.Crash(p.stderr.String())
+		return "crashed" + lesson.Crash(p.stderr.String())
 	case p.greedy.Load() > 0:
-		return fmt.Sprintf("it took %d MiB of memory, so the test ended it", p.greedy.Load()>>20)
+		return fmt.Sprintf("took %d MiB of memory, so the test ended it", p.greedy.Load()>>20)
 	case p.ExitStatus() == -1:
-		return "it was ended by a " + p.cmd.ProcessState.String() // "signal: interrupt"
+		return "was ended by a " + p.cmd.ProcessState.String() // "signal: interrupt"
 	}
-	return fmt.Sprintf("it exited with status %d", p.cmd.ProcessState.ExitCode())
+	return fmt.Sprintf("exited with status %d", p.cmd.ProcessState.ExitCode())
 }
 
 // state returns String's words for the picture.

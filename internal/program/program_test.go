@@ -130,7 +130,7 @@ func TestProgram_TalksToClients(t *testing.T) {
 		require.Equal(t, "one", one.Receive(3))
 		require.True(t, p.Shows("listening"))
 		require.True(t, p.StaysUp())
-		require.Equal(t, "it's still running", p.String())
+		require.Equal(t, "is still running", p.String())
 
 		one.CloseWrite()
 		rest, ended := one.Rest()
@@ -152,7 +152,7 @@ func TestProgram_TalksToAServer(t *testing.T) {
 		require.True(t, ended)
 		require.Empty(t, rest)
 		require.True(t, p.Ended())
-		require.Equal(t, "it exited with status 0", p.String())
+		require.Equal(t, "exited with status 0", p.String())
 	})
 }
 
@@ -183,7 +183,7 @@ func TestProgram_Panics(t *testing.T) {
 		p := t.Start("panic")
 		require.True(t, p.Ended())
 		require.True(t, p.Crashed())
-		require.Equal(t, "it crashed: I cannot go on", p.String(), "at no line of a learner's")
+		require.Equal(t, "crashed: I cannot go on", p.String(), "at no line of a learner's")
 	})
 }
 
@@ -191,7 +191,7 @@ func TestProgram_PanicsBehindAPrompt(t *testing.T) {
 	with(t, func(t *program.T) {
 		p := t.Start("prompt and panic")
 		require.True(t, p.Ended())
-		require.Equal(t, "it crashed: I cannot go on", p.String())
+		require.Equal(t, "crashed: I cannot go on", p.String())
 	})
 }
 
@@ -214,7 +214,7 @@ func TestProgram_IsInterrupted(t *testing.T) {
 		}
 		require.True(t, p.Ended())
 		require.Equal(t, 7, p.ExitStatus())
-		require.Equal(t, "it exited with status 7", p.String())
+		require.Equal(t, "exited with status 7", p.String())
 		require.Equal(t, "interrupted\n", p.Stderr())
 		require.Equal(t, "ready\n", p.Stdout())
 	})
@@ -223,7 +223,7 @@ func TestProgram_IsInterrupted(t *testing.T) {
 		require.True(t, p.Shows("waiting"))
 		require.True(t, p.Interrupt())
 		require.True(t, p.Ended())
-		require.Contains(t, p.String(), "it was ended by a signal")
+		require.Contains(t, p.String(), "was ended by a signal")
 	})
 }
 
@@ -294,9 +294,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			"A client couldn't connect to 127.0.0.1:20000: no program listens there.",
 			"The server is still running.",
 		},
-		"it crashed": {"The server: it crashed: I cannot go on.", "the program printed:"},
+		"it crashed": {"The server crashed: I cannot go on.", "the program printed:"},
 		"no client dials": {
-			"but the client didn't connect. The client: it exited with status 0.",
+			"but the client didn't connect. The client exited with status 0.",
 			"to standard error",
 		},
 		"in use": {

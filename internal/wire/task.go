@@ -78,16 +78,16 @@ func (k *Task) Err() error {
 	return k.err
 }
 
-// String returns the call's state, as part of a failure's message: "it's still
-// running", "it has returned nil" or "it has returned the error …".
+// String returns the call's state, for a failure that has named the call: "is
+// still running", "has returned nil" or "has returned the error …".
 func (k *Task) String() string {
 	switch {
 	case !k.returned.Load():
-		return "it's still running"
+		return "is still running"
 	case k.err == nil:
-		return "it has returned nil"
+		return "has returned nil"
 	}
-	return fmt.Sprintf("it has returned the error %q", k.err)
+	return fmt.Sprintf("has returned the error %q", k.err)
 }
 
 // idle reports whether all calls of the code under test have ended.
