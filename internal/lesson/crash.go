@@ -53,9 +53,9 @@ func WithoutTraces(text string) string {
 	return text
 }
 
-// Lines says which of the learner's lines the traces in text name: ", at
+// learnersLines returns the learner's lines that the traces in text name: ", at
 // main.go:17 and main.go:21". It returns "" if there are none.
-func Lines(text string) string {
+func learnersLines(text string) string {
 	var places []string
 	for _, line := range learnersLine.FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(line[1], "_test.go:") && !slices.Contains(places, line[1]) {

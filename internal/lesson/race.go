@@ -66,9 +66,10 @@ func DataRace(text string) string {
 	if race == "" {
 		return ""
 	}
-	return "the race detector found a data race" + Lines(race) + ".\n\nTwo goroutines used the " +
-		"same memory without synchronizing, and at least one of them wrote to it. The result is " +
-		"unpredictable. Such memory needs a lock, an atomic value, or one goroutine that owns it."
+	return "the race detector found a data race" + learnersLines(race) + ".\n\n" +
+		"Two goroutines used the same memory without synchronizing, and at least one of them " +
+		"wrote to it. The result is unpredictable. Such memory needs a lock, an atomic value, " +
+		"or one goroutine that owns it."
 }
 
 const raceTimeout = time.Minute
