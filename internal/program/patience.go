@@ -14,24 +14,45 @@ const (
 
 // A countdown counts the ticks for which a test still waits for a program.
 type countdown struct {
-	left    int
+	p       *Program
+	ticks   int           // at the beginning
+	left    int           // now
+	delayed time.Duration // see cpuDelay; as it was at the beginning
 	renewed int
+}
+
+func (p *Program) countdown(ticks int) *countdown {
+	delayed, _ := cpuDelay(p.cmd.Process.Pid)
+	return &countdown{p: p, ticks: ticks, left: ticks, delayed: delayed}
 }
 
 // more reports whether to wait for one more tick. At the end it makes sure that
 // the program is late, not the machine. On a busy machine, the countdown starts
 // again.
 func (w *countdown) more() bool {
-	if w.left == 0 && w.renewed < 5 && machineIsBusy() {
+	if w.left == 0 && w.renewed < 5 && w.machineIsLate() {
 		w.renewed++
-		w.left = patience
+		w.ticks, w.left = patience, patience
 	}
 	w.left--
 	return w.left >= 0
 }
 
-// machineIsBusy reports whether a program that does nothing takes long here.
-func machineIsBusy() bool {
+// machineIsLate reports whether the program got no processor for at least a
+// quarter of the countdown's time, though it could have run. On a system that
+// doesn't tell, it reports whether a program that does nothing takes long.
+func (w *countdown) machineIsLate() bool {
+	delayed, ok := cpuDelay(w.p.cmd.Process.Pid)
+	if !ok {
+		return takesLong()
+	}
+	before := w.delayed
+	w.delayed = delayed
+	return delayed-before > time.Duration(w.ticks)*tick/4
+}
+
+// takesLong reports whether a program that does nothing takes long here.
+func takesLong() bool {
 	file, err := os.Executable()
 	if err != nil {
 		return false

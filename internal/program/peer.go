@@ -17,6 +17,7 @@ import (
 // A Peer is the test's end of a TCP connection with the program. Only the
 // test's goroutine may call its methods.
 type Peer struct {
+	program *Program
 	conn    *net.TCPConn
 	side    wire.Side // the test's
 	picture wire.Picture
@@ -28,7 +29,7 @@ type Peer struct {
 // listens there. It fails the exercise if the program doesn't within a second.
 func (p *Program) Dial() *Peer {
 	p.e.Helper()
-	for w := (countdown{left: patience}); w.more(); {
+	for w := p.countdown(patience); w.more(); {
 		over := p.hasEnded()
 		conn, err := net.DialTimeout("tcp", Addr, patience*tick)
 		if err == nil {
@@ -52,7 +53,7 @@ func (p *Program) Dial() *Peer {
 }
 
 func (p *Program) add(conn net.Conn, side wire.Side) *Peer {
-	peer := &Peer{conn: conn.(*net.TCPConn), side: side}
+	peer := &Peer{program: p, conn: conn.(*net.TCPConn), side: side}
 	p.peers = append(p.peers, peer)
 	return peer
 }
@@ -98,7 +99,7 @@ func (s *Server) Close() { s.ln.Close() }
 // doesn't.
 func (s *Server) Accept(p *Program) *Peer {
 	s.t.Helper()
-	for w := (countdown{left: patience}); w.more(); {
+	for w := p.countdown(patience); w.more(); {
 		over := p.hasEnded()
 		s.ln.SetDeadline(time.Now().Add(tick))
 		conn, err := s.ln.Accept()
@@ -176,12 +177,12 @@ func (peer *Peer) Flood() bool {
 	peer.picture.Note(peer.side, "sends without a pause, reads nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent := 0
-	for w := (countdown{left: still}); sent < enough && w.more(); {
+	for w := peer.program.countdown(still); sent < enough && w.more(); {
 		peer.conn.SetWriteDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Write(piece)
 		if n > 0 {
 			sent += n
-			w = countdown{left: still}
+			w = peer.program.countdown(still)
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return false
@@ -248,7 +249,7 @@ func (peer *Peer) Awaited(answered func() bool) string {
 			break
 		}
 		probe.send()
-		for w := (countdown{left: patience / 4}); w.more(); time.Sleep(tick) {
+		for w := peer.program.countdown(patience / 4); w.more(); time.Sleep(tick) {
 			if answered() {
 				return probe.name
 			}
@@ -274,7 +275,7 @@ func (peer *Peer) ReceiveSoon(n int) string {
 // os.ErrDeadlineExceeded if nothing does.
 func (peer *Peer) read(ticks int) (string, error) {
 	buf := make([]byte, 4096)
-	for w := (countdown{left: ticks}); w.more(); {
+	for w := peer.program.countdown(ticks); w.more(); {
 		peer.conn.SetReadDeadline(time.Now().Add(tick))
 		n, err := peer.conn.Read(buf)
 		if n > 0 {

@@ -49,3 +49,17 @@ func look(pid int) (had time.Duration, now activity) {
 	}
 	return had, now
 }
+
+// cpuDelay returns how long a process's threads have waited for a processor, in
+// all. ok is false if the process has exited, or if the kernel doesn't count.
+func cpuDelay(pid int) (delay time.Duration, ok bool) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, thread := range threads {
+		var ran, waited time.Duration
+		text, _ := os.ReadFile(thread)
+		if _, err := fmt.Sscan(string(text), &ran, &waited); err == nil {
+			delay, ok = delay+waited, true
+		}
+	}
+	return delay, ok
+}

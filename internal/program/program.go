@@ -338,7 +338,7 @@ func (p *Program) Interrupt() bool {
 // reports whether the program is still running. A program that has begun to
 // exit isn't.
 func (p *Program) StaysUp() bool {
-	for w := (countdown{left: patience / 20}); w.more(); {
+	for w := p.countdown(patience / 20); w.more(); {
 		select {
 		case <-p.ended:
 			return false
@@ -358,7 +358,7 @@ func (p *Program) StaysUp() bool {
 // true.
 func (p *Program) ComesToRest() bool {
 	resting := 0 // samples in a row
-	for w := (countdown{left: patience}); resting < 5 && !p.hasEnded() && w.more(); {
+	for w := p.countdown(patience); resting < 5 && !p.hasEnded() && w.more(); {
 		before, _ := look(p.cmd.Process.Pid)
 		time.Sleep(2 * time.Millisecond)
 		after, now := look(p.cmd.Process.Pid)
@@ -395,7 +395,7 @@ func (p *Program) hasEnded() bool {
 func (p *Program) wait(holds func() bool) bool {
 	timer := time.NewTicker(tick)
 	defer timer.Stop()
-	for w := (countdown{left: patience}); !p.hasEnded() && !holds(); {
+	for w := p.countdown(patience); !p.hasEnded() && !holds(); {
 		select {
 		case <-p.ended: // all its output is there now
 		case <-p.all.wait():
