@@ -108,17 +108,23 @@ func (s *Server) Accept(p *Program) *Peer {
 		}
 		if over {
 			s.t.Fatalf(`
-				A server listened on %s%s, but the client didn't connect. The client %s.%s`,
-				s.Addr(), s.flag(), p, p.why())
+				A server listened on %s%s, but the client didn't connect. The client %s.%s%s`,
+				s.Addr(), s.flag(), p, p.why(), p.question())
 		}
 	}
 	s.t.Fatalf(`
 		A server listened on %s%s, but the client didn't connect. The client is still
-		running.
-
-		Does it call net.Dial with "tcp" and this address before it reads the keyboard?`,
-		s.Addr(), s.flag())
+		running.%s`, s.Addr(), s.flag(), p.question())
 	return nil
+}
+
+// question asks a client that hasn't connected what it does, unless a crash
+// tells.
+func (p *Program) question() string {
+	if p.Crashed() {
+		return ""
+	}
+	return "\n\nDoes it call net.Dial with \"tcp\" and this address before it reads the keyboard?"
 }
 
 // flag returns the words that say that the client's flag has the address, if it

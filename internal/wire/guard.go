@@ -126,7 +126,7 @@ func (g *guard) idle(times *int, useful bool, call string, err error) {
 	if g == nil || *times < maxIdle {
 		return
 	}
-	what, why := because(err)
+	what, why := because(call, err)
 	g.report(fmt.Sprintf("%s was called %d times in a row, and each call returned %s at once.\n\n"+
 		"That's a busy loop, which burns a whole CPU: %s.", call, *times, what, why))
 	runtime.Goexit()
@@ -159,7 +159,7 @@ func (g *guard) flood(pieces, bytes int) {
 
 // because returns what a useless call returned, and why the next call returns
 // it again.
-func because(err error) (what, why string) {
+func because(call string, err error) (what, why string) {
 	switch {
 	case err == nil:
 		return "0 and nil", "the slice passed to Read has length 0"
@@ -172,5 +172,9 @@ func because(err error) (what, why string) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "os.ErrDeadlineExceeded", "the deadline has passed, and the program set no new one"
 	}
-	return fmt.Sprintf("the error %q", err), "the loop ignores the error and tries again at once"
+	why = "the connection is over, but the loop ignores the error"
+	if call == "Accept" {
+		why = "the loop ignores the error and tries again at once"
+	}
+	return fmt.Sprintf("the error %q", err), why
 }
