@@ -1305,15 +1305,15 @@ func interruptWithAnIdleClient(t *program.T) {
 		wire.Show(rest), server)
 	client.Close()
 	require.True(t, server.Ended(), `
-		The only client left, and a second later the program was still running.`)
+		The only client had left, and a second later the program was still running.`)
 	failed := server.ExitStatus() != 0
 	require.Falsef(t, failed && strings.Contains(server.Stderr(), "context canceled"), `
-		The only client left. The server %s. It printed "context canceled".
+		The only client had left. The server %s. It printed "context canceled".
 
 		If that's Shutdown's error, its context was done from the start. The signal's own context
 		is done at Ctrl-C: give Shutdown a new one, with a timeout.`, server)
 	require.Equalf(t, 0, server.ExitStatus(), `
-		The only client left. The server %s.
+		The only client had left. The server %s.
 
 		After a graceful shutdown a program exits with status 0.`, server)
 }

@@ -17,20 +17,22 @@ type countdown struct {
 	p       *Program
 	ticks   int           // at the beginning
 	left    int           // now
-	delayed time.Duration // see cpuDelay; as it was at the beginning
+	delayed time.Duration // cpuDelay after the first tick: many waits are over by then
 	renewed int
 }
 
 func (p *Program) countdown(ticks int) *countdown {
-	delayed, _ := cpuDelay(p.cmd.Process.Pid)
-	return &countdown{p: p, ticks: ticks, left: ticks, delayed: delayed}
+	return &countdown{p: p, ticks: ticks, left: ticks}
 }
 
 // more reports whether to wait for one more tick. At the end it makes sure that
 // the program is late, not the machine. On a busy machine, the countdown starts
 // again.
 func (w *countdown) more() bool {
-	if w.left == 0 && w.renewed < 5 && w.machineIsLate() {
+	switch {
+	case w.left == w.ticks-1:
+		w.delayed, _ = cpuDelay(w.p.cmd.Process.Pid)
+	case w.left == 0 && w.renewed < 5 && w.machineIsLate():
 		w.renewed++
 		w.ticks, w.left = patience, patience
 	}
@@ -46,9 +48,7 @@ func (w *countdown) machineIsLate() bool {
 	if !ok {
 		return takesLong()
 	}
-	before := w.delayed
-	w.delayed = delayed
-	return delayed-before > time.Duration(w.ticks)*tick/4
+	return delayed-w.delayed > time.Duration(w.ticks)*tick/4
 }
 
 // takesLong reports whether a program that does nothing takes long here.

@@ -188,7 +188,7 @@ func (peer *Peer) Flood() bool {
 		n, err := peer.conn.Write(piece)
 		if n > 0 {
 			sent += n
-			w = peer.program.countdown(still)
+			w.left = still
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return false
