@@ -51,7 +51,7 @@ func twoClientsThatStay(t *wire.T) {
 
 			An echo is the same bytes.`, message, wire.Show(answer))
 		require.Falsef(t, serving.Returned(), `
-			Serve returned while a client was connected: it %s.
+			Serve %s while a client was connected.
 
 			Its caller takes that for the end of the server. Serve goes on until Shutdown is
 			called.`, serving)
@@ -240,7 +240,7 @@ func acceptFailsTenTimes(t *wire.T) {
 	time.Sleep(time.Minute)
 
 	require.Falsef(t, serving.Returned(), `
-		Accept failed with %q, and Serve returned: it %s.
+		Accept failed with %q, and Serve %s.
 
 		This error passes: a descriptor is free again as soon as one client leaves.`,
 		syscall.EMFILE.Error(), serving)
@@ -288,7 +288,7 @@ func acceptFailsAgain(t *wire.T) {
 	answer := client.Receive()
 
 	require.Falsef(t, serving.Returned(), `
-		Accept failed with "no buffer space is left", and Serve returned: it %s.
+		Accept failed with "no buffer space is left", and Serve %s.
 
 		Only one error is final, net.ErrClosed. Serve tries again after every other error, whatever
 		the error says.`, serving)
@@ -730,7 +730,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before the client had its answer: it %s.
+		Shutdown %s before the client had its answer.
 
 		A program that exits then cuts that answer.`, stopping)
 
@@ -919,7 +919,7 @@ func shutdownRunsOutOfTime(t *wire.T) {
 	time.Sleep(55 * time.Second)
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before its minute was over, and the client didn't have its answer: it %s.`,
+		Shutdown %s before its minute was over, and the client didn't have its answer.`,
 		stopping)
 
 	time.Sleep(4 * time.Second)

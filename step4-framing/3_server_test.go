@@ -866,7 +866,7 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	require.Falsef(t, stopping.Returned(), `
-		Shutdown returned before the client had its answer: it %s.`, stopping)
+		Shutdown %s before the client had its answer.`, stopping)
 
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()

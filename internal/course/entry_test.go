@@ -169,7 +169,7 @@ func observation(sentences []string) string {
 var (
 	sentenceEnd = regexp.MustCompile(`\. ([A-Z"])`)
 	lacks       = regexp.MustCompile(`\b(no|not|nothing|never|instead|only|waited)\b|n't`)
-	isState     = regexp.MustCompile(`still running|exited with status|has returned|` +
+	isState     = regexp.MustCompile(`still running|exited with status|^(Serve|Run|Shutdown) returned|` +
 		`^But |^Byte \d+ is `)
 )
 

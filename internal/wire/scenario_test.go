@@ -488,10 +488,10 @@ func TestTask_SaysHowItEnded(t *testing.T) {
 			return err
 		})
 		require.True(t, fine.Returned() && wrong.Returned())
-		require.Equal(t, "has returned nil", fine.String())
+		require.Equal(t, "returned nil", fine.String())
 		require.NoError(t, fine.Err())
 		require.Equal(t, io.ErrNoProgress, wrong.Err())
-		require.Contains(t, wrong.String(), "has returned the error \"multiple Read calls")
+		require.Contains(t, wrong.String(), "returned the error \"multiple Read calls")
 		require.Equal(t, "is still running", reads.String())
 		require.NoError(t, reads.Err())
 		client.Close()

@@ -79,15 +79,15 @@ func (k *Task) Err() error {
 }
 
 // String returns the call's state, for a failure that has named the call: "is
-// still running", "has returned nil" or "has returned the error …".
+// still running", "returned nil" or "returned the error …".
 func (k *Task) String() string {
 	switch {
 	case !k.returned.Load():
 		return "is still running"
 	case k.err == nil:
-		return "has returned nil"
+		return "returned nil"
 	}
-	return fmt.Sprintf("has returned the error %q", k.err)
+	return fmt.Sprintf("returned the error %q", k.err)
 }
 
 // idle reports whether all calls of the code under test have ended.
