@@ -273,10 +273,11 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 		}
 		client.CloseWrite()
 		client.Rest()
+		server.ComesToRest() // it has printed everything
 
 		shown := regexp.MustCompile(`<\d{3}>`).FindAllString(server.Stdout(), -1)
 		different := slices.Compact(slices.Clone(shown))
-		require.Falsef(t, slices.IsSorted(shown) && len(shown) == 2*len(different), `
+		require.Falsef(t, len(shown) > 0 && len(shown) == 2*len(different), `
 			The messages <000> to <099> went in, and the server printed each of them twice.
 
 			It may print a message when it receives it or when it sends it, but not both times.`)
