@@ -858,7 +858,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 		A net.Conn without CloseWrite is closed directly.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had closed the only connection, but Shutdown didn't return nil: it %s.`, stopping)
+		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
 
 // A plainListener accepts connections that have the methods of net.Conn alone.

@@ -851,7 +851,7 @@ func shutdownInsideAFrame(t *wire.T) {
 
 		The rest of the frame may never come.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had disconnected its only client, but Shutdown didn't return nil: it %s.`, stopping)
+		The server had disconnected its only client. Shutdown didn't return nil: it %s.`, stopping)
 }
 
 func shutdownDuringAnAnswer(t *wire.T) {
@@ -1001,7 +1001,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 		A net.Conn without CloseWrite is closed directly.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		The server had closed the only connection, but Shutdown didn't return nil: it %s.`, stopping)
+		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
 
 // A plainListener accepts connections that have the methods of net.Conn alone.

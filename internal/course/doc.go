@@ -6,7 +6,7 @@
 //     testdata/right/, which is right in another way.
 //   - Exactly the exercises that a mistake in mistakes/ names catch it, up to
 //     the last of them, with the words that it promises.
-//   - The pages in docs/mistakes show what the exercises say about the mistakes.
+//   - The pages in docs/mistakes show what the exercises say about mistakes.
 //   - The first two solutions are the document's listings, token by token.
 //   - Each step starts with what the steps before it ended with.
 //   - The chapters are true. Links lead somewhere, each exercise has its

@@ -169,8 +169,8 @@ func observation(sentences []string) string {
 var (
 	sentenceEnd = regexp.MustCompile(`\. ([A-Z"])`)
 	lacks       = regexp.MustCompile(`\b(no|not|nothing|never|instead|only|waited)\b|n't`)
-	isState     = regexp.MustCompile(`still running|exited with status|^(Serve|Run|Shutdown) returned|` +
-		`^But |^Byte \d+ is `)
+	isState     = regexp.MustCompile(`still running|exited with status|` +
+		`^(Serve|Run|Shutdown) returned|^But |^Byte \d+ is `)
 )
 
 // scenarioName matches a scenario's name, which begins a failure on lines of
