@@ -15,9 +15,9 @@ const (
 // A countdown counts the ticks for which a test still waits for a program.
 type countdown struct {
 	p       *Program
-	ticks   int           // at the beginning
-	left    int           // now
-	delayed time.Duration // cpuDelay after the first tick: many waits are over by then
+	ticks   int   // at the beginning
+	left    int   // now
+	before  usage // after the first tick: many waits are over by then
 	renewed int
 }
 
@@ -31,7 +31,7 @@ func (p *Program) countdown(ticks int) *countdown {
 func (w *countdown) more() bool {
 	switch {
 	case w.left == w.ticks-1:
-		w.delayed, _ = cpuDelay(w.p.cmd.Process.Pid)
+		w.before, _ = look(w.p.cmd.Process.Pid)
 	case w.left == 0 && w.renewed < 5 && w.machineIsLate():
 		w.renewed++
 		w.ticks, w.left = patience, patience
@@ -40,15 +40,19 @@ func (w *countdown) more() bool {
 	return w.left >= 0
 }
 
-// machineIsLate reports whether the program got no processor for at least a
-// quarter of the countdown's time, though it could have run. On a system that
-// doesn't tell, it reports whether a program that does nothing takes long.
+// machineIsLate reports whether the program could have run in the countdown's
+// time, but got no processor: either its threads waited for one for a quarter
+// of the time, or it isn't idle now, and has run for less than half of it. On a
+// system that doesn't tell, it reports whether a program that does nothing
+// takes long.
 func (w *countdown) machineIsLate() bool {
-	delayed, ok := cpuDelay(w.p.cmd.Process.Pid)
-	if !ok {
+	now, activity := look(w.p.cmd.Process.Pid)
+	if activity == unknown {
 		return takesLong()
 	}
-	return delayed-w.delayed > time.Duration(w.ticks)*tick/4
+	waited := time.Duration(w.ticks) * tick
+	return now.delayed-w.before.delayed > waited/4 ||
+		activity != waiting && now.ran-w.before.ran < waited/2
 }
 
 // takesLong reports whether a program that does nothing takes long here.

@@ -24,9 +24,9 @@ func memory(pid int) (bytes int64, ok bool) {
 // dieWithUs has the kernel kill the program when this process is gone.
 var dieWithUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
-// look returns how much processor time a process has had, and what it's doing
-// now.
-func look(pid int) (had time.Duration, now activity) {
+// look returns how much processor time a process's threads have used, and what
+// the process is doing now.
+func look(pid int) (used usage, now activity) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	now = gone
 	for _, thread := range threads {
@@ -42,24 +42,11 @@ func look(pid int) (had time.Duration, now activity) {
 		default:
 			now = running
 		}
-		var ran time.Duration
+		var ran, delayed time.Duration
 		times, _ := os.ReadFile(thread + "/schedstat")
-		fmt.Sscan(string(times), &ran)
-		had += ran
+		fmt.Sscan(string(times), &ran, &delayed)
+		used.ran += ran
+		used.delayed += delayed
 	}
-	return had, now
-}
-
-// cpuDelay returns how long a process's threads have waited for a processor, in
-// all. ok is false if the process has exited, or if the kernel doesn't count.
-func cpuDelay(pid int) (delay time.Duration, ok bool) {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	for _, thread := range threads {
-		var ran, waited time.Duration
-		text, _ := os.ReadFile(thread)
-		if _, err := fmt.Sscan(string(text), &ran, &waited); err == nil {
-			delay, ok = delay+waited, true
-		}
-	}
-	return delay, ok
+	return used, now
 }

@@ -362,7 +362,7 @@ func (p *Program) ComesToRest() bool {
 		before, _ := look(p.cmd.Process.Pid)
 		time.Sleep(2 * time.Millisecond)
 		after, now := look(p.cmd.Process.Pid)
-		if now == waiting && after-before < 200*time.Microsecond {
+		if now == unknown || now == waiting && after.ran-before.ran < 200*time.Microsecond {
 			resting++
 			continue
 		}
@@ -376,10 +376,15 @@ func (p *Program) ComesToRest() bool {
 type activity int
 
 const (
-	gone    activity = iota // it has exited
-	waiting                 // all its threads wait for something
-	running                 // a thread runs, or waits for a processor
+	unknown activity = iota
+	gone             // it has exited
+	waiting          // all its threads wait for something
+	running          // a thread runs, or waits for a processor
 )
+
+// A usage is how long a process's threads have run, and how long they have
+// waited for a processor.
+type usage struct{ ran, delayed time.Duration }
 
 func (p *Program) hasEnded() bool {
 	select {
