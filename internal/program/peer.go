@@ -179,7 +179,7 @@ func (peer *Peer) Flood() bool {
 	// then the kernel may drop answers, with the acknowledgments that they
 	// carry, and the program waits in Read.
 	const enough = 512 << 20
-	const still = patience * 3 / 10 // ticks without progress
+	const still = patience / 10 // ticks without progress
 	peer.picture.Note(peer.side, "sends without a pause, reads nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent := 0
