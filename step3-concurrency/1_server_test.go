@@ -559,9 +559,10 @@ func clientThatNeverReads(t *wire.T) {
 	require.True(t, greedy.Closed(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If client 2's picture shows "waits in Write", Write has no deadline, or a later one. If it
-		shows "waits for more", process ignored Write's error. If it shows "writes no more", the
-		server half-closed the connection but didn't close it.`)
+		If client 2's picture shows "waits in Write", Write has no deadline or a later one, or
+		process ignored an earlier Write's error. If it shows "waits for more", process ignored
+		Write's error. If it shows "writes no more", the server half-closed the connection but
+		didn't close it.`)
 	require.Truef(t, t.Until(func() bool { return server.Clients() == 1 }), `
 		The server disconnected one of two clients, but Clients returned %d.`, server.Clients())
 	next := ln.Dial()
