@@ -71,10 +71,12 @@ func linesAreSentUnanswered(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
-		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run %s.
+		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent instead of "onetwo".
+		Run %s.
 
-		Each line is sent as soon as it's typed, even if the one before wasn't answered yet. One
-		Read of the keyboard may return several lines.`, wire.Show(sent), running)
+		Each line is sent as soon as it's typed, without its ending (\n or \r\n), even if the one
+		before wasn't answered yet. One Read of the keyboard may return several lines: a
+		bufio.Reader that's made anew for each line loses the rest.`, wire.Show(sent), running)
 }
 
 func linesAreSentUnchanged(t *wire.T) {
