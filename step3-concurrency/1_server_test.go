@@ -397,8 +397,8 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	require.Equalf(t, "hello", answer, `
 		After that the next client sent "hello" and got %s. Serve %s.
 
-		If Serve waits for a slot, no client has released one. A slot must be released on every
-		way out.`, wire.Show(answer), serving)
+		If Serve waits for a slot, one was never released: by a client that left, or after an
+		Accept that failed. A slot must be released on every way out.`, wire.Show(answer), serving)
 }
 
 func slotIsReleasedAtTheEnd(t *wire.T) {
