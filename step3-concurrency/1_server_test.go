@@ -315,7 +315,8 @@ func listenerIsClosed(t *wire.T) {
 		The listener was closed, but Serve didn't return.
 
 		A closed listener stays closed: Accept fails with net.ErrClosed forever. The error is
-		wrapped, so errors.Is finds it and == doesn't.`)
+		wrapped, so errors.Is finds it and == doesn't. If Serve waits for the client that's still
+		connected, it mustn't: return the error at once.`)
 	require.ErrorIsf(t, serving.Err(), net.ErrClosed, `
 		The listener was closed without Shutdown, and Serve didn't return Accept's error: it %s.
 
