@@ -734,7 +734,8 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	require.Falsef(t, stopping.Returned(), `
 		Shutdown %s before the client had its answer.
 
-		A program that exits then cuts that answer.`, stopping)
+		A program that exits then cuts that answer. If the picture shows that the server ended the
+		connection: Close and SetDeadline end a Write as well as a Read.`, stopping)
 
 	busy.Hold(wire.NoLimit)
 	answer := busy.Receive()
