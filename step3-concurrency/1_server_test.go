@@ -689,8 +689,11 @@ func shutdownWithIdleClients(t *wire.T) {
 
 		ErrServerClosed tells Serve's caller that the server was stopped on purpose.`, serving)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.`,
-		stopping)
+		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.
+
+		Shutdown returns nil when the last client has left. If the server closed both connections,
+		Shutdown must learn of it. If not, the server must close them within a second of
+		CloseWrite.`, stopping)
 	require.Zerof(t, left.clients, `
 		Shutdown returned nil, and at that moment Clients returned %d.
 
