@@ -1286,7 +1286,7 @@ func quietServer(t *program.T) {
 
 	client.Send("not for all to see")
 	answer := client.Receive(18)
-	server.Stop() // so that all its output is here
+	server.ComesToRest() // it has printed everything
 
 	require.Equalf(t, "not for all to see", answer, `
 		A client sent "not for all to see" and got %s.`, wire.Show(answer))
