@@ -363,6 +363,11 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 			Nothing was typed, and a second later the program was still running.
 
 			main must return when Run does.`)
+		require.Falsef(t, client.Crashed(), `
+			After the server had closed the connection, the client %s.
+
+			A panic is for bugs in the program, and a server that goes away isn't one. When Run
+			returns an error, report it and exit; don't panic.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			After the server had closed the connection, the client ended: it %s.
 
