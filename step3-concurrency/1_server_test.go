@@ -1341,7 +1341,7 @@ func interruptWithABusyClient(t *program.T) {
 		The client's connection was reset, so it lost an answer. The server %s.
 
 		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
-		until Shutdown has returned. Give Shutdown a context that isn't done yet.`, server)
+		until Shutdown has returned. Give Shutdown a context of its own, with 10 seconds.`, server)
 }
 
 func Test12_HandlesAThousandClients(t *testing.T) {
