@@ -1498,6 +1498,9 @@ func (c *client) leave(limit time.Duration) error {
 	c.SetDeadline(time.Now().Add(limit))
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
+	if len(rest) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the server didn't end its connection within %v", limit)
+	}
 	if err != nil || len(rest) > 0 {
 		return fmt.Errorf("instead of the end of its connection it got %s and the error %v",
 			wire.Show(string(rest)), err)
