@@ -548,8 +548,9 @@ func clientThatNeverReads(t *wire.T) {
 	require.NotEmpty(t, answer, `
 		Meanwhile another client sent "and me?" and got no answer.
 
-		If the server ended that connection: an IdleTimeout of 0 means no timeout. If not, it may
-		be waiting for the Write to the client that never reads.`)
+		If the server ended that connection, it may have taken an IdleTimeout of 0 for a timeout,
+		or set Write's deadline too early. If not, it may be waiting for the Write to the client
+		that never reads.`)
 	require.Equalf(t, "and me?", answer, `
 		Meanwhile another client sent "and me?" and got %s.`, wire.Show(answer))
 	require.False(t, greedy.IsClosed(), `
