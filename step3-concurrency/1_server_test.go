@@ -248,13 +248,13 @@ func acceptFailsTenTimes(t *wire.T) {
 	for i, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
 		want *= time.Millisecond
 		require.Greaterf(t, len(pauses), i, `
-			After failure %d in a row, Serve didn't call Accept again within a minute.`, i+1)
+			After failure %d of 10, Serve didn't call Accept again within a minute.`, i+1)
 		require.NotZero(t, pauses[i], `
 			Accept failed, and Serve called it again at once.
 
 			As long as no descriptor is free, that's a busy loop that burns a whole CPU.`)
 		require.Equalf(t, want, pauses[i], `
-			After failure %d in a row, Serve called Accept again after %v instead of %v.
+			After failure %d of 10, Serve called Accept again after %v instead of %v.
 
 			The pauses are 5 ms, 10 ms, 20 ms and so on: each twice the one before, up to 1 s.`,
 			i+1, pauses[i], want)
@@ -452,8 +452,8 @@ func silentClient(t *wire.T) {
 		The server disconnected the client, but only after 66 s or more, though IdleTimeout is one
 		minute.
 
-		The time counts from the client's last message, or from the moment when it connected. It's
-		a tenth late at most.`)
+		The time counts from the client's last message, or from the moment when it connected. The
+		server may be late by a tenth at most.`)
 	require.True(t, silent.Closed(), `
 		The server half-closed the connection after IdleTimeout, but didn't close it within a
 		second.
@@ -1216,7 +1216,8 @@ func portIsTaken(t *program.T) {
 	server := t.Build("./cmd/server").Start("-addr", taken.Addr())
 
 	require.True(t, server.Ended(), `
-		The program was started with -addr and this port, and a second later it was still running.
+		The program was started with -addr and a port that's taken, and a second later it was
+		still running.
 
 		Either it doesn't listen where -addr says, or it doesn't exit when it can't listen.`)
 	require.Equalf(t, 1, server.ExitStatus(), `

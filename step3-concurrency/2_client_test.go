@@ -54,7 +54,7 @@ func welcomeIsPrinted(t *wire.T) {
 		Run %s.
 
 		If the picture says "7 bytes unread", Run must read from the connection while it waits for
-		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
+		the keyboard. Otherwise print at once what Read returns, to out, not to os.Stdout. Don't
 		wait for the end of a line, of a buffer or of the connection.`, running)
 	require.Equalf(t, "welcome", shown(screen), `
 		The server sent "welcome", and the screen showed %s.
