@@ -692,9 +692,8 @@ func shutdownWithIdleClients(t *wire.T) {
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.
 
-		Shutdown returns nil when the last client has left. If the server closed both connections,
-		Shutdown must learn of it. If not, the server must close them within a second of
-		CloseWrite.`, stopping)
+		If the server closed both connections, Shutdown must learn of it. If not, the server must
+		close them within a second of CloseWrite.`, stopping)
 	require.Zerof(t, left.clients, `
 		Shutdown returned nil, and at that moment Clients returned %d.
 
