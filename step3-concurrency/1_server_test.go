@@ -657,6 +657,7 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#8-shut-down-gracefully", "server.go")
 	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
 	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
+	wire.Test(e, "the last answer after Shutdown", lastAnswerAfterShutdown)
 	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
 	wire.Test(e, "a client that doesn't close when the server does", clientThatStays)
 	wire.Test(e, "a client that never stops sending", clientThatNeverStops)
@@ -726,7 +727,7 @@ func shutDown(t *wire.T, server *echo.Server, peers ...*wire.Peer) (*wire.Task, 
 
 func shutdownDuringAnAnswer(t *wire.T) {
 	server := &echo.Server{IdleTimeout: time.Hour, MaxClients: 10}
-	ln, _ := t.Serve(server)
+	ln, serving := t.Serve(server)
 	busy := ln.Dial()
 	busy.Hold(0)
 	busy.Send("my last question", ", and one more")
@@ -739,7 +740,22 @@ func shutdownDuringAnAnswer(t *wire.T) {
 
 		A program that exits then cuts that answer. If the picture shows that the server ended the
 		connection: Close and SetDeadline end a Write as well as a Read.`, stopping)
+	require.True(t, serving.Returned(), `
+		Shutdown waited for the client's answer, and Serve didn't return either.
 
+		Only Shutdown waits for the last client. Serve returns ErrServerClosed at once.`)
+}
+
+func lastAnswerAfterShutdown(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour, MaxClients: 10}
+	ln, _ := t.Serve(server)
+	busy := ln.Dial()
+	busy.Hold(0)
+	busy.Send("my last question", ", and one more")
+	t.Wait() // the server has read the first part and waits in Write
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait() // Shutdown has begun
 	busy.Hold(wire.NoLimit)
 	answer := busy.Receive()
 
