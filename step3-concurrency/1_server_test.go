@@ -821,6 +821,11 @@ func clientThatStays(t *wire.T) {
 		Bytes that arrive later cause a reset, which can destroy the last answer. Each connection
 		ends with CloseWrite, then half a second of reading, then Close. If you wrap the
 		connection, keep its CloseWrite.`)
+	require.True(t, client.Ended() && !client.IsClosed(), `
+		The server didn't half-close the connection before it closed it.
+
+		CloseWrite comes first: it tells the client at once that nothing more comes. Then the
+		server reads what the client still sends, then it closes.`)
 	client.Close()
 }
 
