@@ -196,10 +196,13 @@ func Test03_CountsClients(t *testing.T) {
 
 func clientsThatComeAndGo(t *wire.T) {
 	server := &echo.Server{}
-	server.Clients() // any goroutine may ask, even before Serve
+	require.Zerof(t, server.Clients(), `
+		Serve wasn't called yet, and Clients returned %d.
+
+		No client is being served then, so it must return 0.`, server.Clients())
 	ln, _ := t.Serve(server)
 	clients := []*wire.Peer{ln.Dial(), ln.Dial(), ln.Dial(), ln.Dial()}
-	server.Clients() // and at any moment
+	server.Clients() // any goroutine may ask at any moment
 	counts := func(n int) bool { return t.Until(func() bool { return server.Clients() == n }) }
 
 	require.Truef(t, counts(4), `
