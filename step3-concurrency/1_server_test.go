@@ -163,7 +163,8 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 }
 
 func twentyMessagesAtOnce(t *wire.T) {
-	// On one CPU, a goroutine that was just started hasn't run yet.
+	// On one CPU, a goroutine that's started for a Write runs late. So if the
+	// order can be wrong, it's wrong every time.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
@@ -405,6 +406,8 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 		Accept that failed. A slot must be released on every way out.`, wire.Show(answer), serving)
 }
 
+// Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so
+// the second one isn't accepted, and this passes.
 func slotIsReleasedAtTheEnd(t *wire.T) {
 	server := &echo.Server{MaxClients: 1, IdleTimeout: time.Minute}
 	ln, _ := t.Serve(server)
@@ -791,6 +794,8 @@ func shutdownAfterTheLog(t *wire.T) {
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
 	server.Log = wire.OnMessage(func() {
 		shutdown()
+		// Shutdown calls ctx.Done when it has stopped the server and begins to
+		// wait. ctx lets other goroutines run until then.
 		ctx.WaitUntilWatched()
 	})
 	ln, _ := t.Serve(server)
@@ -1036,8 +1041,10 @@ func twoShutdownsAtOnce(t *wire.T) {
 	}
 }
 
+// On one CPU, the first client's goroutine hasn't run its first line when Serve
+// calls Accept again. So if that goroutine counts its client, the client is
+// missing every time.
 func shutdownDuringAccept(t *wire.T) {
-	// On one CPU, a goroutine that was just started hasn't run yet.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
@@ -1136,7 +1143,7 @@ func shutdownDuringAWrite(t *wire.T) {
 			// Shutdown has set one deadline when it sets the other one.
 			if ended.Add(1) == 2 {
 				other.Hold(wire.NoLimit)
-				wire.NewContext().WaitUntilWatched() // process goes on to its next Read
+				letOthersRun() // process goes on to its next Read
 			}
 		})
 	}
@@ -1158,6 +1165,12 @@ func shutdownDuringAWrite(t *wire.T) {
 			it and read on. Mark the server first, then set the deadlines.`)
 		client.Close()
 	}
+}
+
+// letOthersRun yields to other goroutines many times. Its caller may hold a
+// lock that they wait for, so it can't wait until they're at rest.
+func letOthersRun() {
+	wire.NewContext().WaitUntilWatched() // nothing watches it, so it yields and gives up
 }
 
 func shutdownWithoutAFreeSlot(t *wire.T) {

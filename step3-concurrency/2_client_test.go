@@ -284,7 +284,7 @@ func lateResetIsAnError(t *wire.T) {
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()
-	server.Ended()
+	server.Ended() // the client has half-closed
 
 	server.Reset()
 
@@ -311,7 +311,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()
-	server.Ended()
+	server.Ended() // the client has half-closed
 
 	server.Send("1")
 	server.Close()
