@@ -382,8 +382,8 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 		require.Falsef(t, client.Crashed(), `
 			After the server had closed the connection, the client %s.
 
-			A panic is for bugs in the program, and a server that goes away isn't one. When Run
-			returns an error, report it and exit; don't panic.`, client)
+			A panic is for bugs in a program. A server that goes away isn't one: report Run's
+			error and exit.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			After the server had closed the connection, the client ended: it %s.
 
@@ -492,8 +492,8 @@ func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
 		require.Falsef(t, client.Crashed(), `
 			Dial failed, and the client %s.
 
-			When Dial returns an error, conn is nil, and its first use panics. Report the error
-			and exit; don't panic.`, client)
+			When Dial returns an error, conn is nil. Report the error and exit: don't panic, and
+			don't use conn.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			Dial failed, and the client %s.
 
