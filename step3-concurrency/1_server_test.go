@@ -402,8 +402,8 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	require.Equalf(t, "hello", answer, `
 		After that the next client sent "hello" and got %s. Serve %s.
 
-		If Serve waits for a slot, one was never released: by a client that left, or after an
-		Accept that failed. A slot must be released on every way out.`, wire.Show(answer), serving)
+		If Serve waits for a slot, one wasn't released when a client left or when Accept failed. A
+		slot must be released on every way out.`, wire.Show(answer), serving)
 }
 
 // Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so
