@@ -163,7 +163,8 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 }
 
 func twentyMessagesAtOnce(t *wire.T) {
-	// On one CPU, a goroutine that was just started hasn't run yet.
+	// On one CPU, a goroutine that's started for a Write runs late. So if the
+	// order can be wrong, it's wrong every time.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
@@ -196,10 +197,13 @@ func Test03_CountsClients(t *testing.T) {
 
 func clientsThatComeAndGo(t *wire.T) {
 	server := &echo.Server{}
-	server.Clients() // any goroutine may ask, even before Serve
+	require.Zerof(t, server.Clients(), `
+		Serve wasn't called yet, and Clients returned %d.
+
+		No client is being served then, so it must return 0.`, server.Clients())
 	ln, _ := t.Serve(server)
 	clients := []*wire.Peer{ln.Dial(), ln.Dial(), ln.Dial(), ln.Dial()}
-	server.Clients() // and at any moment
+	server.Clients() // any goroutine may ask at any moment
 	counts := func(n int) bool { return t.Until(func() bool { return server.Clients() == n }) }
 
 	require.Truef(t, counts(4), `
@@ -248,13 +252,13 @@ func acceptFailsTenTimes(t *wire.T) {
 	for i, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
 		want *= time.Millisecond
 		require.Greaterf(t, len(pauses), i, `
-			After failure %d in a row, Serve didn't call Accept again within a minute.`, i+1)
+			After failure %d of 10, Serve didn't call Accept again within a minute.`, i+1)
 		require.NotZero(t, pauses[i], `
 			Accept failed, and Serve called it again at once.
 
 			As long as no descriptor is free, that's a busy loop that burns a whole CPU.`)
 		require.Equalf(t, want, pauses[i], `
-			After failure %d in a row, Serve called Accept again after %v instead of %v.
+			After failure %d of 10, Serve called Accept again after %v instead of %v.
 
 			The pauses are 5 ms, 10 ms, 20 ms and so on: each twice the one before, up to 1 s.`,
 			i+1, pauses[i], want)
@@ -315,7 +319,8 @@ func listenerIsClosed(t *wire.T) {
 		The listener was closed, but Serve didn't return.
 
 		A closed listener stays closed: Accept fails with net.ErrClosed forever. The error is
-		wrapped, so errors.Is finds it and == doesn't.`)
+		wrapped, so errors.Is finds it and == doesn't. If Serve waits for the client that's still
+		connected, it mustn't: return the error at once.`)
 	require.ErrorIsf(t, serving.Err(), net.ErrClosed, `
 		The listener was closed without Shutdown, and Serve didn't return Accept's error: it %s.
 
@@ -397,10 +402,12 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	require.Equalf(t, "hello", answer, `
 		After that the next client sent "hello" and got %s. Serve %s.
 
-		If Serve waits for a slot, no client has released one. A slot must be released on every
-		way out.`, wire.Show(answer), serving)
+		If Serve waits for a slot, one wasn't released when a client left or when Accept failed. A
+		slot must be released on every way out.`, wire.Show(answer), serving)
 }
 
+// Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so
+// the second one isn't accepted, and this passes.
 func slotIsReleasedAtTheEnd(t *wire.T) {
 	server := &echo.Server{MaxClients: 1, IdleTimeout: time.Minute}
 	ln, _ := t.Serve(server)
@@ -451,8 +458,8 @@ func silentClient(t *wire.T) {
 		The server disconnected the client, but only after 66 s or more, though IdleTimeout is one
 		minute.
 
-		The time counts from the client's last message, or from the moment when it connected. It's
-		a tenth late at most.`)
+		The time counts from the client's last message, or from the moment when it connected. The
+		server may be late by a tenth at most.`)
 	require.True(t, silent.Closed(), `
 		The server half-closed the connection after IdleTimeout, but didn't close it within a
 		second.
@@ -547,8 +554,9 @@ func clientThatNeverReads(t *wire.T) {
 	require.NotEmpty(t, answer, `
 		Meanwhile another client sent "and me?" and got no answer.
 
-		If the server ended that connection: an IdleTimeout of 0 means no timeout. If not, it may
-		be waiting for the Write to the client that never reads.`)
+		If the server ended that connection, it may have taken an IdleTimeout of 0 for a timeout,
+		or set Write's deadline too early. If not, it may be waiting for the Write to the client
+		that never reads.`)
 	require.Equalf(t, "and me?", answer, `
 		Meanwhile another client sent "and me?" and got %s.`, wire.Show(answer))
 	require.False(t, greedy.IsClosed(), `
@@ -559,9 +567,10 @@ func clientThatNeverReads(t *wire.T) {
 	require.True(t, greedy.Closed(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If client 2's picture shows "waits in Write", Write has no deadline, or a later one. If it
-		shows "waits for more", process ignored Write's error. If it shows "writes no more", the
-		server half-closed the connection but didn't close it.`)
+		If client 2's picture shows "waits in Write", Write has no deadline or a later one, or
+		process ignored an earlier Write's error. If it shows "waits for more", process ignored
+		Write's error. If it shows "writes no more", the server half-closed the connection but
+		didn't close it.`)
 	require.Truef(t, t.Until(func() bool { return server.Clients() == 1 }), `
 		The server disconnected one of two clients, but Clients returned %d.`, server.Clients())
 	next := ln.Dial()
@@ -654,6 +663,7 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#8-shut-down-gracefully", "server.go")
 	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
 	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
+	wire.Test(e, "the last answer after Shutdown", lastAnswerAfterShutdown)
 	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
 	wire.Test(e, "a client that doesn't close when the server does", clientThatStays)
 	wire.Test(e, "a client that never stops sending", clientThatNeverStops)
@@ -687,8 +697,10 @@ func shutdownWithIdleClients(t *wire.T) {
 
 		ErrServerClosed tells Serve's caller that the server was stopped on purpose.`, serving)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
-		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.`,
-		stopping)
+		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.
+
+		If the server closed both connections, Shutdown must learn of it. If not, the server must
+		close them within a second of CloseWrite.`, stopping)
 	require.Zerof(t, left.clients, `
 		Shutdown returned nil, and at that moment Clients returned %d.
 
@@ -721,7 +733,7 @@ func shutDown(t *wire.T, server *echo.Server, peers ...*wire.Peer) (*wire.Task, 
 
 func shutdownDuringAnAnswer(t *wire.T) {
 	server := &echo.Server{IdleTimeout: time.Hour, MaxClients: 10}
-	ln, _ := t.Serve(server)
+	ln, serving := t.Serve(server)
 	busy := ln.Dial()
 	busy.Hold(0)
 	busy.Send("my last question", ", and one more")
@@ -732,8 +744,24 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	require.Falsef(t, stopping.Returned(), `
 		Shutdown %s before the client had its answer.
 
-		A program that exits then cuts that answer.`, stopping)
+		A program that exits then cuts that answer. If the picture shows that the server ended the
+		connection: Close and SetDeadline end a Write as well as a Read.`, stopping)
+	require.True(t, serving.Returned(), `
+		Shutdown waited for the client's answer, and Serve didn't return either.
 
+		Only Shutdown waits for the last client. Serve returns ErrServerClosed at once.`)
+}
+
+func lastAnswerAfterShutdown(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour, MaxClients: 10}
+	ln, _ := t.Serve(server)
+	busy := ln.Dial()
+	busy.Hold(0)
+	busy.Send("my last question", ", and one more")
+	t.Wait() // the server has read the first part and waits in Write
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait() // Shutdown has begun
 	busy.Hold(wire.NoLimit)
 	answer := busy.Receive()
 
@@ -766,6 +794,8 @@ func shutdownAfterTheLog(t *wire.T) {
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
 	server.Log = wire.OnMessage(func() {
 		shutdown()
+		// Shutdown calls ctx.Done when it has stopped the server and begins to
+		// wait. ctx lets other goroutines run until then.
 		ctx.WaitUntilWatched()
 	})
 	ln, _ := t.Serve(server)
@@ -799,6 +829,11 @@ func clientThatStays(t *wire.T) {
 		Bytes that arrive later cause a reset, which can destroy the last answer. Each connection
 		ends with CloseWrite, then half a second of reading, then Close. If you wrap the
 		connection, keep its CloseWrite.`)
+	require.True(t, client.Ended() && !client.IsClosed(), `
+		The server didn't half-close the connection before it closed it.
+
+		CloseWrite comes first: it tells the client at once that nothing more comes. Then the
+		server reads what the client still sends, then it closes.`)
 	client.Close()
 }
 
@@ -1006,8 +1041,10 @@ func twoShutdownsAtOnce(t *wire.T) {
 	}
 }
 
+// On one CPU, the first client's goroutine hasn't run its first line when Serve
+// calls Accept again. So if that goroutine counts its client, the client is
+// missing every time.
 func shutdownDuringAccept(t *wire.T) {
-	// On one CPU, a goroutine that was just started hasn't run yet.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
@@ -1106,7 +1143,7 @@ func shutdownDuringAWrite(t *wire.T) {
 			// Shutdown has set one deadline when it sets the other one.
 			if ended.Add(1) == 2 {
 				other.Hold(wire.NoLimit)
-				wire.NewContext().WaitUntilWatched() // process goes on to its next Read
+				letOthersRun() // process goes on to its next Read
 			}
 		})
 	}
@@ -1128,6 +1165,12 @@ func shutdownDuringAWrite(t *wire.T) {
 			it and read on. Mark the server first, then set the deadlines.`)
 		client.Close()
 	}
+}
+
+// letOthersRun yields to other goroutines many times. Its caller may hold a
+// lock that they wait for, so it can't wait until they're at rest.
+func letOthersRun() {
+	wire.NewContext().WaitUntilWatched() // nothing watches it, so it yields and gives up
 }
 
 func shutdownWithoutAFreeSlot(t *wire.T) {
@@ -1209,7 +1252,8 @@ func portIsTaken(t *program.T) {
 	server := t.Build("./cmd/server").Start("-addr", taken.Addr())
 
 	require.True(t, server.Ended(), `
-		The program was started with -addr and this port, and a second later it was still running.
+		The program was started with -addr and a port that's taken, and a second later it was
+		still running.
 
 		Either it doesn't listen where -addr says, or it doesn't exit when it can't listen.`)
 	require.Equalf(t, 1, server.ExitStatus(), `
@@ -1280,7 +1324,7 @@ func quietServer(t *program.T) {
 
 	client.Send("not for all to see")
 	answer := client.Receive(18)
-	server.Stop() // so that all its output is here
+	server.ComesToRest() // it has printed everything
 
 	require.Equalf(t, "not for all to see", answer, `
 		A client sent "not for all to see" and got %s.`, wire.Show(answer))
@@ -1335,7 +1379,7 @@ func interruptWithABusyClient(t *program.T) {
 		The client's connection was reset, so it lost an answer. The server %s.
 
 		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
-		until Shutdown has returned. Give Shutdown a context that isn't done yet.`, server)
+		until Shutdown has returned. Give Shutdown a context of its own, with 10 seconds.`, server)
 }
 
 func Test12_HandlesAThousandClients(t *testing.T) {
@@ -1492,6 +1536,9 @@ func (c *client) leave(limit time.Duration) error {
 	c.SetDeadline(time.Now().Add(limit))
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
+	if len(rest) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the server didn't end its connection within %v", limit)
+	}
 	if err != nil || len(rest) > 0 {
 		return fmt.Errorf("instead of the end of its connection it got %s and the error %v",
 			wire.Show(string(rest)), err)

@@ -54,7 +54,7 @@ func welcomeIsPrinted(t *wire.T) {
 		Run %s.
 
 		If the picture says "7 bytes unread", Run must read from the connection while it waits for
-		the keyboard. Otherwise print what Read returns at once, to out, not to os.Stdout. Don't
+		the keyboard. Otherwise print at once what Read returns, to out, not to os.Stdout. Don't
 		wait for the end of a line, of a buffer or of the connection.`, running)
 	require.Equalf(t, "welcome", shown(screen), `
 		The server sent "welcome", and the screen showed %s.
@@ -71,10 +71,12 @@ func linesAreSentUnanswered(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
-		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent. Run %s.
+		"one\ntwo\n" was typed, nothing was answered yet, and %s was sent instead of "onetwo".
+		Run %s.
 
-		Each line is sent as soon as it's typed, even if the one before wasn't answered yet. One
-		Read of the keyboard may return several lines.`, wire.Show(sent), running)
+		Each line is sent as soon as it's typed, without its ending (\n or \r\n), even if the one
+		before wasn't answered yet. One Read of the keyboard may return several lines: a
+		bufio.Reader that's made anew for each line loses the rest.`, wire.Show(sent), running)
 }
 
 func linesAreSentUnchanged(t *wire.T) {
@@ -201,6 +203,8 @@ func Test15_SendsTheLastLine(t *testing.T) {
 	wire.Test(e, "a reset after the end of the input", lateResetIsAnError)
 	wire.Test(e, "a server that closes while CloseWrite is still running", fastServerIsAGoodEnd)
 	wire.Test(e, "a connection without CloseWrite", connectionIsClosedInstead)
+	wire.Test(e, "a server that closes just when the input ends", serverClosesAtTheSameTime)
+	e.AgainUnderRace()
 }
 
 func lastLineIsSent(t *wire.T) {
@@ -282,7 +286,7 @@ func lateResetIsAnError(t *wire.T) {
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()
-	server.Ended()
+	server.Ended() // the client has half-closed
 
 	server.Reset()
 
@@ -309,7 +313,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()
-	server.Ended()
+	server.Ended() // the client has half-closed
 
 	server.Send("1")
 	server.Close()
@@ -342,6 +346,20 @@ func connectionIsClosedInstead(t *wire.T) {
 		that nothing more comes.`, running)
 }
 
+// Only the race detector can fail this. Which of the two ends comes first is
+// unpredictable, so there are many tries.
+func serverClosesAtTheSameTime(t *wire.T) {
+	for range 50 {
+		keyboard, _, server, running := runClient(t)
+		keyboard.Type("one\n")
+		server.Receive()
+
+		keyboard.End()
+		server.Close()
+		running.Returned() // with an error, or with nil
+	}
+}
+
 func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#16-notice-when-the-server-goes-away", "client.go")
 	wire.Test(e, "a server that closes", func(t *wire.T) {
@@ -361,6 +379,11 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 			Nothing was typed, and a second later the program was still running.
 
 			main must return when Run does.`)
+		require.Falsef(t, client.Crashed(), `
+			After the server had closed the connection, the client %s.
+
+			A panic is for bugs in a program. A server that goes away isn't one: report Run's
+			error and exit.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			After the server had closed the connection, the client ended: it %s.
 
@@ -469,8 +492,8 @@ func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
 		require.Falsef(t, client.Crashed(), `
 			Dial failed, and the client %s.
 
-			When Dial returns an error, conn is nil, and its first use panics. Report the error
-			and exit; don't panic.`, client)
+			When Dial returns an error, conn is nil. Report the error and exit: don't panic, and
+			don't use conn.`, client)
 		require.Equalf(t, 1, client.ExitStatus(), `
 			Dial failed, and the client %s.
 

@@ -92,24 +92,24 @@ func (p *Peer) isOver() bool {
 }
 
 // Ended waits until the other side has ended its half of the connection, by
-// Close, CloseWrite or a reset, and the test has received everything. It
-// reports whether both are so.
+// Close, CloseWrite or a reset, and the test has received everything. It waits
+// for at most a second of the bubble's time, and reports whether both are so.
 func (p *Peer) Ended() bool {
 	p.t.Helper()
 	p.use()
 	return p.t.Until(p.isOver)
 }
 
-// Closed waits until the other side has closed its end, and reports whether it
-// has. CloseWrite isn't enough.
+// Closed waits until the other side has closed its end, for at most a second of
+// the bubble's time, and reports whether it has. CloseWrite isn't enough.
 func (p *Peer) Closed() bool {
 	p.t.Helper()
 	p.use()
 	return p.t.Until(p.IsClosed)
 }
 
-// IsClosed reports, without waiting, whether the other side has closed its end.
-// Any goroutine may call it.
+// IsClosed reports whether the other side has closed its end by now. Unlike
+// Closed it doesn't wait. Any goroutine may call it.
 func (p *Peer) IsClosed() bool {
 	other := p.conn.peer
 	other.link.mu.Lock()
@@ -117,8 +117,9 @@ func (p *Peer) IsClosed() bool {
 	return other.closed
 }
 
-// WasReset waits until the other side has reset the connection, and reports
-// whether it has. A Close with unread bytes is a reset.
+// WasReset waits until the other side has reset the connection, for at most a
+// second of the bubble's time, and reports whether it has. A Close with unread
+// bytes is a reset.
 func (p *Peer) WasReset() bool {
 	p.t.Helper()
 	c := p.use()
