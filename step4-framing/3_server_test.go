@@ -489,11 +489,11 @@ func drippingClient(t *wire.T) {
 
 			That's no message yet.`, wire.Show(early))
 		require.Falsef(t, client.IsClosed(), `
-			The server closed the connection %d s after the frame's first byte, though IdleTimeout
-			is one minute.
+			When the frame's first byte was %d s old, the server had closed the connection, though
+			IdleTimeout is one minute.
 
-			The client was silent for 30 s before. The wait for a frame has a deadline, and the rest
-			of the frame gets a new one.`, i*19)
+			Before its first byte the client was silent for 30 s. The wait for a frame has a
+			deadline, and the rest of the frame gets a new one.`, i*19)
 		time.Sleep(19 * time.Second)
 	}
 	client.Send(frame[3:4])
