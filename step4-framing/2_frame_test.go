@@ -1,6 +1,7 @@
 package echo_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -741,16 +742,24 @@ func eightGoroutines(t *wire.T, size int) {
 		return len(p), nil
 	}), 1<<20)
 
-	for i := range 8 {
+	var errs [8]error // one for each goroutine: a lock would order their calls
+	for i := range errs {
 		t.Go(func() {
 			for range 5 {
-				w.WriteFrame(slices.Repeat([]byte{'a' + byte(i)}, size))
-				w.Flush()
+				written := w.WriteFrame(slices.Repeat([]byte{'a' + byte(i)}, size))
+				errs[i] = cmp.Or(errs[i], written, w.Flush())
 			}
 		})
 	}
 	t.Wait()
 
+	err := cmp.Or(errs[:]...)
+	require.NoErrorf(t, err, `
+		Eight goroutines each wrote five frames of %d bytes and flushed each one. Write never
+		failed, but WriteFrame or Flush %s.
+
+		The limit is 1 MiB for each payload. If what's already in the buffer counts as well,
+		frames are refused that fit.`, size, said(err))
 	requireWholeFrames(t, sent, size)
 }
 
