@@ -265,7 +265,8 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 	whole := wire.Frames("hello")
 	for cut := range len(whole) {
 		scenario := fmt.Sprintf("a frame in pieces of %d and %d bytes", cut, len(whole)-cut)
-		why := "Four bytes must have arrived before they're a number. Only Read waits for them."
+		why := "Four bytes must have arrived before they're a number. One Read returns what is " +
+			"there, perhaps one byte: read on until there are four."
 		switch {
 		case cut == 0:
 			scenario = "a frame in one piece"
