@@ -56,6 +56,7 @@ func sixFrames(t *wire.T) {
 			Bytes that were sent must leave the buffer, or the next Flush sends them again.`,
 			wire.Show(f.payload), wire.Show(arrived))
 		before = arrived
+		requireFourBytes(t, f.payload, arrived)
 		header := arrived[:min(headerSize, len(arrived))]
 		require.Equalf(t, f.header, header, `
 			The header of a payload of %d bytes was % x, but must be % x.
@@ -65,6 +66,23 @@ func sixFrames(t *wire.T) {
 		require.Truef(t, f.payload == payload, `
 			Behind the header of %s came %s.`, wire.Show(f.payload), wire.Show(payload))
 	}
+}
+
+// requireFourBytes requires that a payload that arrived whole has four bytes
+// before it.
+func requireFourBytes(t *wire.T, payload, arrived string) {
+	t.Helper()
+	header, whole := strings.CutSuffix(arrived, payload)
+	require.Falsef(t, whole && header == "", `
+		WriteFrame was called with %s, then Flush. The payload came without a header.
+
+		First come four bytes with its length. If you call binary.Write, look at its error: it
+		refuses an int, which has no fixed size.`, wire.Show(payload))
+	require.Falsef(t, whole && len(header) != headerSize, `
+		WriteFrame was called with %s, then Flush. Before the payload came %d bytes: % x.
+
+		A header has four bytes, however long the payload is.`,
+		wire.Show(payload), len(header), header)
 }
 
 func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
