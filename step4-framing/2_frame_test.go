@@ -238,10 +238,10 @@ func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
 	wire.Test(e, "a limit of 0, a payload of 1 byte", func(t *wire.T) {
 		_, conn := t.Lend()
 
-		err := send(t, frame.NewWriter(conn, 0), "a")
+		err := writeFrame(t, frame.NewWriter(conn, 0), "a")
 
 		require.ErrorIsf(t, err, frame.ErrTooLarge, `
-			WriteFrame or Flush %s.
+			WriteFrame %s.
 
 			A limit of 0 allows only empty payloads.`, said(err))
 	})
@@ -251,7 +251,8 @@ func elevenBytes(t *wire.T) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 10)
 
-	err := send(t, w, "eleven byte")
+	refused := writeFrame(t, w, "eleven byte")
+	flushed := send(t, w) // only Flush
 	arrived := client.Receive()
 
 	require.Emptyf(t, arrived, `
@@ -259,13 +260,15 @@ func elevenBytes(t *wire.T) {
 
 		The peer can't read on behind a frame above the limit, and part of a message is
 		another message. Nothing of the frame may reach the wire.`, wire.Show(arrived))
-	require.ErrorIsf(t, err, frame.ErrTooLarge, `
-		WriteFrame was called with 11 bytes. Nothing came, which is right, but WriteFrame or
-		Flush %s. It must be frame.ErrTooLarge itself, or wrap it.
+	require.ErrorIsf(t, refused, frame.ErrTooLarge, `
+		WriteFrame was called with 11 bytes, then Flush. Nothing came, which is right, but
+		WriteFrame %s, and Flush %s.
 
-		The caller must learn that its message was not sent.`, said(err))
+		WriteFrame must return frame.ErrTooLarge itself, or an error that wraps it. Flush sends
+		many frames, so its error can't tell the caller which message was not sent.`,
+		said(refused), said(flushed))
 
-	err = send(t, w, "ten bytes.")
+	err := send(t, w, "ten bytes.")
 	arrived = client.Receive()
 
 	require.NoErrorf(t, err, `

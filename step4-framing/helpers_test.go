@@ -48,6 +48,15 @@ func send(t *wire.T, w *frame.Writer, payloads ...string) error {
 	return nil
 }
 
+// writeFrame writes a frame without flushing it.
+func writeFrame(t *wire.T, w *frame.Writer, payload string) (err error) {
+	t.Helper()
+	if !t.Go(func() { err = w.WriteFrame([]byte(payload)) }).Returned() {
+		return errWaits
+	}
+	return err
+}
+
 // said completes the sentence "WriteFrame …".
 func said(err error) string {
 	switch err {
