@@ -235,6 +235,7 @@ func flushOfNothing(t *wire.T) {
 func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#5-refuse-to-write-oversized-frames", "frame/frame.go")
 	wire.Test(e, "a limit of 10, a payload of 11 bytes, then one of 10", elevenBytes)
+	wire.Test(e, "a limit of 10, two payloads of 10 bytes, then Flush", twiceTheLimit)
 	wire.Test(e, "a limit of 0, a payload of 1 byte", func(t *wire.T) {
 		_, conn := t.Lend()
 
@@ -287,6 +288,25 @@ func elevenBytes(t *wire.T) {
 
 		That frame has 14 bytes. If there are more, part of the refused frame was still in the
 		buffer.`, wire.Show(arrived))
+}
+
+func twiceTheLimit(t *wire.T) {
+	client, conn := t.Lend()
+	w := frame.NewWriter(conn, 10)
+
+	err := send(t, w, "ten bytes.", "and again.")
+	arrived := client.Receive()
+
+	require.NoErrorf(t, err, `
+		WriteFrame was called twice, then Flush. One of them %s.
+
+		The limit is for each payload alone. If what's already in the buffer counts as well,
+		frames are refused that fit.`, said(err))
+	require.Equalf(t, wire.Frames("ten bytes.", "and again."), arrived, `
+		WriteFrame was called with "ten bytes." and "and again.", then Flush, and %s came.
+
+		The limit is for each payload alone, however many frames are in the buffer.`,
+		wire.Show(arrived))
 }
 
 func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
