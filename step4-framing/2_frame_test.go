@@ -301,7 +301,7 @@ func twiceTheLimit(t *wire.T) {
 		WriteFrame was called twice, then Flush. One of them %s.
 
 		The limit is for each payload alone. If what's already in the buffer counts as well,
-		frames are refused that fit.`, said(err))
+		frames that fit are refused.`, said(err))
 	require.Equalf(t, wire.Frames("ten bytes.", "and again."), arrived, `
 		WriteFrame was called with "ten bytes." and "and again.", then Flush, and %s came.
 
@@ -809,7 +809,7 @@ func eightGoroutines(t *wire.T, size int) {
 		failed, but WriteFrame or Flush %s.
 
 		The limit is 1 MiB for each payload. If what's already in the buffer counts as well,
-		frames are refused that fit.`, size, said(err))
+		frames that fit are refused.`, size, said(err))
 	requireWholeFrames(t, sent, size)
 }
 
