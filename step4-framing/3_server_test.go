@@ -145,7 +145,8 @@ func thousandFrames(t *wire.T, room int) {
 		The client sent %d bytes, then read. Only %d bytes came. Right answers, before the first
 		wrong or missing one: %d.
 
-		Every frame gets its answer, however many arrive together and wherever a Read ends.`,
+		Every frame gets its answer, however many arrive together and wherever a Read ends. If
+		each message gets a new Reader, it loses what the one before has read.`,
 		len(all), len(answers), right)
 	require.Falsef(t, answers != all && containsAll(answers, messages), `
 		The client got all answers, but in another order. Right answers, before the first one out
@@ -417,6 +418,10 @@ func brokenFrame(t *wire.T, broken string) {
 	client.Send(wire.Frames("good")+broken+wire.Frames("behind"), wire.Frames("far behind"))
 	answer := client.Receive()
 
+	require.False(t, answer == "" && !client.Ended(), `
+		A good frame came before it and got no answer. The connection was still open.
+
+		Behind a bad header there's nothing to wait for: process must flush and return.`)
 	require.NotEmpty(t, answer, `
 		A good frame came before it and got no answer.
 
@@ -427,6 +432,15 @@ func brokenFrame(t *wire.T, broken string) {
 		Answer the first frame and send nothing else. Behind a bad header the server can't know
 		where a frame begins, and the client takes whatever comes for an answer.`,
 		wire.Show(answer))
+	requireCleanEnd(t, client)
+	require.NotEmptyf(t, log.Failures(), `
+		The server ended the connection, and Log got no warning and no error. It got %q.`, log)
+}
+
+// requireCleanEnd requires that the server closes the connection without a
+// reset, within ten seconds.
+func requireCleanEnd(t *wire.T, client *wire.Peer) {
+	t.Helper()
 	time.Sleep(10 * time.Second) // the server may read on for a while
 	require.True(t, client.Ended(), `
 		10 s later the connection was still open.
@@ -443,8 +457,6 @@ func brokenFrame(t *wire.T, broken string) {
 		If bytes are unread, Close sends one, and a reset can destroy answers that are still in
 		flight. Half-close with CloseWrite, read for a while what the client still sends, then
 		close.`)
-	require.NotEmptyf(t, log.Failures(), `
-		The server ended the connection, and Log got no warning and no error. It got %q.`, log)
 }
 
 func brokenFrameAndOthers(t *wire.T) {
@@ -521,7 +533,7 @@ func slowClient(t *wire.T) {
 	client := ln.Dial()
 	frame := wire.Frames("slow, and steady")
 
-	for range 3 {
+	for i := range 3 {
 		time.Sleep(35 * time.Second)
 		for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
 			time.Sleep(15 * time.Second)
@@ -530,11 +542,11 @@ func slowClient(t *wire.T) {
 		answer := client.Receive()
 
 		require.Equalf(t, frame, answer, `
-			IdleTimeout is one minute, and the client got %s instead of an answer to its frame.
+			IdleTimeout is one minute, and the client got %s instead of an answer to its frame %d.
 
-			It was never silent for a minute, and its frame took less than one. The wait for a frame
-			has a deadline, and the rest of the frame gets a new one. Neither outlives the frame.`,
-			wire.Show(answer))
+			It was never silent for a minute, and no frame took that long. The wait for a frame has
+			a deadline, and the rest of the frame gets a new one. When the frame is whole, both are
+			over: begin anew.`, wire.Show(answer), i+1)
 	}
 }
 
