@@ -278,11 +278,13 @@ func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
 		What has arrived so far isn't a message yet.`, cut, wire.Show(screen.Text()))
 	server.Send(answer[cut:])
 
-	require.Truef(t, screen.Shows("hello\n"), `
+	screen.Shows("hello\n")
+	printed := screen.Text()
+	require.Equalf(t, "hello\n", printed, `
 		The whole answer arrived, a frame with "hello", and the client printed %s. Run %s.
 
-		An answer is printed as a line: the payload, then \n. If each answer gets a new Reader, it
-		loses what the one before has read.`, wire.Show(screen.Text()), running)
+		An answer is printed as a line: the payload, then \n, and nothing else.`,
+		wire.Show(printed), running)
 }
 
 func eachAnswerHasALine(t *wire.T) {
@@ -293,7 +295,8 @@ func eachAnswerHasALine(t *wire.T) {
 	require.Truef(t, screen.Shows("one\n\nthree\n"), `
 		Frames with "one", "" and "three" arrived together, and the client printed %s. Run %s.
 
-		Each answer is a line of its own, and an empty answer is an empty line.`,
+		Each answer is a line of its own, and an empty answer is an empty line. If each answer
+		gets a new Reader, it loses what the one before has read.`,
 		wire.Show(screen.Text()), running)
 }
 
