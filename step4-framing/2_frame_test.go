@@ -29,7 +29,6 @@ func Test03_WritesTheHeader(t *testing.T) {
 func sixFrames(t *wire.T) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 1<<21)
-
 	before := ""
 	for _, f := range []struct{ payload, header, why string }{
 		{"hello", "\x00\x00\x00\x05", "Big-endian; the header doesn't count itself."},
@@ -62,9 +61,9 @@ func sixFrames(t *wire.T) {
 			The header of a payload of %d bytes was % x, but must be % x.
 
 			%s`, len(f.payload), header, f.header, f.why)
-		payload := arrived[headerSize:]
-		require.Truef(t, f.payload == payload, `
-			Behind the header of %s came %s.`, wire.Show(f.payload), wire.Show(payload))
+		require.Truef(t, f.payload == arrived[headerSize:], `
+			Behind the header of %s came %s.`,
+			wire.Show(f.payload), wire.Show(arrived[headerSize:]))
 	}
 }
 
@@ -265,9 +264,8 @@ func elevenBytes(t *wire.T) {
 		WriteFrame was called with 11 bytes, then Flush. Nothing came, which is right, but
 		WriteFrame %s, and Flush %s.
 
-		WriteFrame must return frame.ErrTooLarge itself, or an error that wraps it. Flush sends
-		many frames, so its error can't tell the caller which message was not sent.`,
-		said(refused), said(flushed))
+		WriteFrame must return frame.ErrTooLarge, itself or wrapped. An error of Flush, which
+		sends many frames, can't tell which one was refused.`, said(refused), said(flushed))
 
 	err := send(t, w, "ten bytes.")
 	arrived = client.Receive()

@@ -87,8 +87,8 @@ func linesAreSentUnanswered(t *wire.T) {
 func anyLineIsOneFrame(t *wire.T) {
 	keyboard, _, server, running := runClient(t)
 	const bytes = "The header counts the payload's bytes."
-	const ending = "The payload is the line without its ending, byte for byte. The ending is one \\n, " +
-		"with at most one \\r before it."
+	const ending = "The payload is the line without its ending, byte for byte. The ending is " +
+		"one \\n, with at most one \\r before it."
 	for _, line := range []struct{ typed, payload, why string }{
 		{"  with  spaces \r\n", "  with  spaces ", ending},
 		{"   \n", "   ", ending},
