@@ -1,6 +1,7 @@
 package echo_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,6 @@ func Test03_WritesTheHeader(t *testing.T) {
 func sixFrames(t *wire.T) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 1<<21)
-
 	before := ""
 	for _, f := range []struct{ payload, header, why string }{
 		{"hello", "\x00\x00\x00\x05", "Big-endian; the header doesn't count itself."},
@@ -55,15 +55,33 @@ func sixFrames(t *wire.T) {
 			Bytes that were sent must leave the buffer, or the next Flush sends them again.`,
 			wire.Show(f.payload), wire.Show(arrived))
 		before = arrived
+		requireFourBytes(t, f.payload, arrived)
 		header := arrived[:min(headerSize, len(arrived))]
 		require.Equalf(t, f.header, header, `
 			The header of a payload of %d bytes was % x, but must be % x.
 
 			%s`, len(f.payload), header, f.header, f.why)
-		payload := arrived[headerSize:]
-		require.Truef(t, f.payload == payload, `
-			Behind the header of %s came %s.`, wire.Show(f.payload), wire.Show(payload))
+		require.Truef(t, f.payload == arrived[headerSize:], `
+			Behind the header of %s came %s.`,
+			wire.Show(f.payload), wire.Show(arrived[headerSize:]))
 	}
+}
+
+// requireFourBytes requires that a payload that arrived whole has four bytes
+// before it.
+func requireFourBytes(t *wire.T, payload, arrived string) {
+	t.Helper()
+	header, whole := strings.CutSuffix(arrived, payload)
+	require.Falsef(t, whole && header == "", `
+		WriteFrame was called with %s, then Flush. The payload came without a header.
+
+		First come four bytes with its length. If you call binary.Write, look at its error: it
+		refuses an int, which has no fixed size.`, wire.Show(payload))
+	require.Falsef(t, whole && len(header) != headerSize, `
+		WriteFrame was called with %s, then Flush. Before the payload came %d bytes: % x.
+
+		A header has four bytes, however long the payload is.`,
+		wire.Show(payload), len(header), header)
 }
 
 func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
@@ -171,21 +189,29 @@ func manySizesBeforeFlush(t *wire.T) {
 	arrived := client.Receive()
 
 	sent := wire.Frames(payloads...)
+	wrong := same(sent, arrived) + 1
+	require.Falsef(t, arrived != sent && sorted(arrived) == sorted(sent), `
+		All %d bytes came, but in another order. Byte %d is the first wrong one.
+
+		If a large frame is written directly, it overtakes the small ones in the buffer. Send
+		those first.`, len(sent), wrong)
 	require.Truef(t, arrived == sent, `
-		Of %d bytes, %d came. Byte %d is the first wrong one.
+		The frames have %d bytes, and %d bytes came. Byte %d is the first wrong one.
 
 		Small frames in the buffer and large ones must be sent whole, once, and in the order
-		in which they were written.`, len(sent), len(arrived), same(sent, arrived)+1)
+		in which they were written.`, len(sent), len(arrived), wrong)
 }
 
 // atBorders returns payloads with sizes around those that buffers often have.
+// One of each size that's too large for such a buffer comes behind a small one.
 func atBorders() (payloads []string) {
 	for _, border := range []int{512, 1024, 4096, 64 << 10, 128 << 10} {
-		for _, size := range []int{border - headerSize, border - 1, border, border + 1} {
+		for _, size := range []int{border - headerSize, border - 1, border} {
 			payloads = append(payloads, numbers(size))
 		}
+		payloads = append(payloads, "small", numbers(border+1))
 	}
-	return append(payloads, numbers(1<<20), "small")
+	return append(payloads, "small", numbers(1<<20), "small")
 }
 
 func flushOfNothing(t *wire.T) {
@@ -208,13 +234,14 @@ func flushOfNothing(t *wire.T) {
 func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#5-refuse-to-write-oversized-frames", "frame/frame.go")
 	wire.Test(e, "a limit of 10, a payload of 11 bytes, then one of 10", elevenBytes)
+	wire.Test(e, "a limit of 10, two payloads of 10 bytes, then Flush", twiceTheLimit)
 	wire.Test(e, "a limit of 0, a payload of 1 byte", func(t *wire.T) {
 		_, conn := t.Lend()
 
-		err := send(t, frame.NewWriter(conn, 0), "a")
+		err := writeFrame(t, frame.NewWriter(conn, 0), "a")
 
 		require.ErrorIsf(t, err, frame.ErrTooLarge, `
-			WriteFrame or Flush %s.
+			WriteFrame %s.
 
 			A limit of 0 allows only empty payloads.`, said(err))
 	})
@@ -224,7 +251,8 @@ func elevenBytes(t *wire.T) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 10)
 
-	err := send(t, w, "eleven byte")
+	refused := writeFrame(t, w, "eleven byte")
+	flushed := send(t, w) // only Flush
 	arrived := client.Receive()
 
 	require.Emptyf(t, arrived, `
@@ -232,13 +260,14 @@ func elevenBytes(t *wire.T) {
 
 		The peer can't read on behind a frame above the limit, and part of a message is
 		another message. Nothing of the frame may reach the wire.`, wire.Show(arrived))
-	require.ErrorIsf(t, err, frame.ErrTooLarge, `
-		WriteFrame was called with 11 bytes. Nothing came, which is right, but WriteFrame or
-		Flush %s. It must be frame.ErrTooLarge itself, or wrap it.
+	require.ErrorIsf(t, refused, frame.ErrTooLarge, `
+		WriteFrame was called with 11 bytes, then Flush. Nothing came, which is right, but
+		WriteFrame %s, and Flush %s.
 
-		The caller must learn that its message was not sent.`, said(err))
+		WriteFrame must return frame.ErrTooLarge, itself or wrapped. An error of Flush, which
+		sends many frames, can't tell which one was refused.`, said(refused), said(flushed))
 
-	err = send(t, w, "ten bytes.")
+	err := send(t, w, "ten bytes.")
 	arrived = client.Receive()
 
 	require.NoErrorf(t, err, `
@@ -259,12 +288,28 @@ func elevenBytes(t *wire.T) {
 		buffer.`, wire.Show(arrived))
 }
 
+func twiceTheLimit(t *wire.T) {
+	client, conn := t.Lend()
+	w := frame.NewWriter(conn, 10)
+
+	err := send(t, w, "ten bytes.", "and again.")
+	arrived := client.Receive()
+
+	require.Lenf(t, arrived, 2*(headerSize+10), `
+		WriteFrame was called with "ten bytes." and with "and again.", then Flush. WriteFrame or
+		Flush %s, and %s came.
+
+		The limit is for each payload alone, however many frames are in the buffer.`,
+		said(err), wire.Show(arrived))
+}
+
 func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#6-read-a-frame-however-it-is-cut", "frame/frame.go")
 	whole := wire.Frames("hello")
 	for cut := range len(whole) {
 		scenario := fmt.Sprintf("a frame in pieces of %d and %d bytes", cut, len(whole)-cut)
-		why := "Four bytes must have arrived before they're a number. Only Read waits for them."
+		why := "Four bytes must have arrived before they're a number. One Read returns what is " +
+			"there, perhaps one byte: read on until there are four."
 		switch {
 		case cut == 0:
 			scenario = "a frame in one piece"
@@ -741,22 +786,23 @@ func eightGoroutines(t *wire.T, size int) {
 		return len(p), nil
 	}), 1<<20)
 
-	for i := range 8 {
+	var errs [8]error // one for each goroutine: a lock would order their calls
+	for i := range errs {
 		t.Go(func() {
 			for range 5 {
-				w.WriteFrame(slices.Repeat([]byte{'a' + byte(i)}, size))
-				w.Flush()
+				written := w.WriteFrame(slices.Repeat([]byte{'a' + byte(i)}, size))
+				errs[i] = cmp.Or(errs[i], written, w.Flush())
 			}
 		})
 	}
 	t.Wait()
 
-	requireWholeFrames(t, sent, size)
+	requireWholeFrames(t, sent, size, cmp.Or(errs[:]...))
 }
 
 // requireWholeFrames requires that the frames of the eight goroutines were
-// sent, in any order.
-func requireWholeFrames(t *wire.T, sent []byte, size int) {
+// sent, in any order. err is what WriteFrame or Flush returned.
+func requireWholeFrames(t *wire.T, sent []byte, size int, err error) {
 	t.Helper()
 	letters := ""
 	for f := range slices.Chunk(sent, headerSize+size) {
@@ -770,12 +816,16 @@ func requireWholeFrames(t *wire.T, sent []byte, size int) {
 			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
 		letters += letter
 	}
+	why := "If two goroutines use the buffer at the same time, frames are lost or sent twice."
+	if err != nil {
+		why = "Write never failed, and no payload is larger than the limit. The limit is for " +
+			"each payload alone, however many frames are in the buffer."
+	}
 	require.Equalf(t, "aaaaabbbbbcccccdddddeeeeefffffggggghhhhh", sorted(letters), `
 		Each goroutine wrote five frames with its own letter. On the wire were frames with
-		%s.
+		%s. WriteFrame or Flush %s.
 
-		If two goroutines use the buffer at the same time, frames are lost or sent twice.`,
-		sorted(letters))
+		%s`, sorted(letters), said(err), why)
 }
 
 // failOnce has the first Write take six bytes and fail. What comes later would

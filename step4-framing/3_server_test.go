@@ -145,7 +145,8 @@ func thousandFrames(t *wire.T, room int) {
 		The client sent %d bytes, then read. Only %d bytes came. Right answers, before the first
 		wrong or missing one: %d.
 
-		Every frame gets its answer, however many arrive together and wherever a Read ends.`,
+		Every frame gets its answer, however many arrive together and wherever a Read ends. If
+		each message gets a new Reader, it loses what the one before has read.`,
 		len(all), len(answers), right)
 	require.Falsef(t, answers != all && containsAll(answers, messages), `
 		The client got all answers, but in another order. Right answers, before the first one out
@@ -417,6 +418,10 @@ func brokenFrame(t *wire.T, broken string) {
 	client.Send(wire.Frames("good")+broken+wire.Frames("behind"), wire.Frames("far behind"))
 	answer := client.Receive()
 
+	require.False(t, answer == "" && !client.Ended(), `
+		A good frame came before it and got no answer. The connection was still open.
+
+		Behind a bad header there's nothing to wait for: process must flush and return.`)
 	require.NotEmpty(t, answer, `
 		A good frame came before it and got no answer.
 
@@ -427,6 +432,15 @@ func brokenFrame(t *wire.T, broken string) {
 		Answer the first frame and send nothing else. Behind a bad header the server can't know
 		where a frame begins, and the client takes whatever comes for an answer.`,
 		wire.Show(answer))
+	requireCleanEnd(t, client)
+	require.NotEmptyf(t, log.Failures(), `
+		The server ended the connection, and Log got no warning and no error. It got %q.`, log)
+}
+
+// requireCleanEnd requires that the server closes the connection without a
+// reset, within ten seconds.
+func requireCleanEnd(t *wire.T, client *wire.Peer) {
+	t.Helper()
 	time.Sleep(10 * time.Second) // the server may read on for a while
 	require.True(t, client.Ended(), `
 		10 s later the connection was still open.
@@ -443,8 +457,6 @@ func brokenFrame(t *wire.T, broken string) {
 		If bytes are unread, Close sends one, and a reset can destroy answers that are still in
 		flight. Half-close with CloseWrite, read for a while what the client still sends, then
 		close.`)
-	require.NotEmptyf(t, log.Failures(), `
-		The server ended the connection, and Log got no warning and no error. It got %q.`, log)
 }
 
 func brokenFrameAndOthers(t *wire.T) {
@@ -489,11 +501,11 @@ func drippingClient(t *wire.T) {
 
 			That's no message yet.`, wire.Show(early))
 		require.Falsef(t, client.IsClosed(), `
-			The server closed the connection %d s after the frame's first byte, though IdleTimeout
-			is one minute.
+			When the frame's first byte was %d s old, the server had closed the connection, though
+			IdleTimeout is one minute.
 
-			The client was silent for 30 s before. The wait for a frame has a deadline, and the rest
-			of the frame gets a new one.`, i*19)
+			Before its first byte the client was silent for 30 s. The wait for a frame has a
+			deadline, and the rest of the frame gets a new one.`, i*19)
 		time.Sleep(19 * time.Second)
 	}
 	client.Send(frame[3:4])
@@ -521,7 +533,7 @@ func slowClient(t *wire.T) {
 	client := ln.Dial()
 	frame := wire.Frames("slow, and steady")
 
-	for range 3 {
+	for i := range 3 {
 		time.Sleep(35 * time.Second)
 		for _, piece := range []string{frame[:2], frame[2:9], frame[9:11], frame[11:]} {
 			time.Sleep(15 * time.Second)
@@ -530,11 +542,11 @@ func slowClient(t *wire.T) {
 		answer := client.Receive()
 
 		require.Equalf(t, frame, answer, `
-			IdleTimeout is one minute, and the client got %s instead of an answer to its frame.
+			IdleTimeout is one minute, and the client got %s instead of an answer to its frame %d.
 
-			It was never silent for a minute, and its frame took less than one. The wait for a frame
-			has a deadline, and the rest of the frame gets a new one. Neither outlives the frame.`,
-			wire.Show(answer))
+			It was never silent for a minute, and no frame took that long. The wait for a frame has
+			a deadline, and the rest of the frame gets a new one. When the frame is whole, both are
+			over: begin anew.`, wire.Show(answer), i+1)
 	}
 }
 
@@ -637,11 +649,13 @@ func logOfACutMessage(t *wire.T) {
 
 		Each message has one entry. A character may have several bytes, and only a whole message
 		has only whole characters.`,
-		len(lines), strings.TrimSpace(log.String()))
+		len(lines), entries(log.String()))
 	require.Containsf(t, lines[0], "level=DEBUG", `
-		Log got the message at another level than debug: %s
+		Log got the message at another level than debug:
+		%s
 
-		At any other level, you can't hide the messages without hiding what matters.`, lines[0])
+		At any other level, you can't hide the messages without hiding what matters.`,
+		entries(lines[0]))
 }
 
 func logOfTwoMessages(t *wire.T) {
@@ -654,9 +668,10 @@ func logOfTwoMessages(t *wire.T) {
 
 	first, second := log.Lines("the first one"), log.Lines("the second one")
 	require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], `
-		The frames had "the first one" and "the second one". The log: %s
+		The frames had "the first one" and "the second one". The log:
+		%s
 
-		Each message gets an entry of its own.`, strings.TrimSpace(log.String()))
+		Each message gets an entry of its own.`, entries(log.String()))
 }
 
 func logOfAPercentSign(t *wire.T) {
@@ -668,9 +683,10 @@ func logOfAPercentSign(t *wire.T) {
 	client.Receive()
 
 	require.Lenf(t, log.Lines("100%d sure"), 1, `
-		The client sent a frame with "100%%d sure". The log: %s
+		The client sent a frame with "100%%d sure". The log:
+		%s
 
-		Give the message to Log as a value, never as a format.`, strings.TrimSpace(log.String()))
+		Give the message to Log as a value, never as a format.`, entries(log.String()))
 }
 
 func logOfALineEnding(t *wire.T) {
@@ -683,10 +699,11 @@ func logOfALineEnding(t *wire.T) {
 
 	lines := log.Lines("the disk is full")
 	require.Truef(t, len(lines) == 1 && strings.Contains(lines[0], "hello"), `
-		The message had two lines, and no line of the log has both. The log: %s
+		The message had two lines, and no line of the log has both. The log:
+		%s
 
 		People take the second line for the server's own. Log one entry for a message, and give it
-		the message as a value: then slog quotes it.`, strings.TrimSpace(log.String()))
+		the message as a value: then slog quotes it.`, entries(log.String()))
 }
 
 func logOfATruncatedFrame(t *wire.T) {
@@ -700,9 +717,10 @@ func logOfATruncatedFrame(t *wire.T) {
 	require.True(t, client.Closed(), `
 		The client half-closed the connection inside a frame, and the server didn't close it.`)
 	require.Emptyf(t, log.Lines("Zq7"), `
-		The client half-closed the connection inside a frame, and Log got the part that came: %s
+		The client half-closed the connection inside a frame, and Log got the part that came:
+		%s
 
-		A part of a message isn't a message.`, strings.TrimSpace(log.String()))
+		A part of a message isn't a message.`, entries(log.String()))
 	require.NotEmptyf(t, log.Failures(), `
 		The client half-closed the connection inside a frame, and Log got no warning and no error.
 		It got %q.
@@ -721,10 +739,10 @@ func logOfAClientThatLeaves(t *wire.T) {
 	t.Wait()
 
 	require.Emptyf(t, log.Failures(), `
-		Log got a warning or an error: %s
+		Log got a warning or an error:
+		%s
 
-		A client may leave between two frames. That isn't a failure.`,
-		strings.TrimSpace(log.String()))
+		A client may leave between two frames. That isn't a failure.`, entries(log.String()))
 }
 
 func logThatWritesLater(t *wire.T) {
@@ -743,10 +761,11 @@ func logThatWritesLater(t *wire.T) {
 	written := later.write(t)
 	for _, message := range messages {
 		require.Lenf(t, written.Lines(message), 1, `
-			Three messages came, then the log wrote its entries. %q isn't in them: %s
+			Three messages came, then the log wrote its entries. %q isn't in them:
+			%s
 
 			The slice that ReadFrame returns is valid until its next call, and a log may look at a
-			value later. string(message) is a copy.`, message, strings.TrimSpace(written.String()))
+			value later. string(message) is a copy.`, message, entries(written.String()))
 	}
 }
 
@@ -784,6 +803,7 @@ func Test19_StillShutsDownGracefully(t *testing.T) {
 	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
 	wire.Test(e, "Shutdown, while half a frame has arrived", shutdownInsideAFrame)
 	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
+	wire.Test(e, "Shutdown, before process reads on", shutdownBeforeTheNextRead)
 	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
 	for _, at := range []struct{ scenario, before, sent string }{
 		{"the first frame's deadline", "", ""},
@@ -828,8 +848,7 @@ func shutdownWithIdleClients(t *wire.T) {
 		The server waited for the next frames of two clients, and Log got a warning or an error:
 		%s
 
-		The server itself ended these Reads. That isn't a failure.`,
-		strings.TrimSpace(log.String()))
+		The server itself ended these Reads. That isn't a failure.`, entries(log.String()))
 }
 
 func shutdownInsideAFrame(t *wire.T) {
@@ -890,6 +909,31 @@ func shutdownDuringAnAnswer(t *wire.T) {
 		close.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The client got its last answer 10 s ago, but Shutdown didn't return nil: it %s.`, stopping)
+}
+
+func shutdownBeforeTheNextRead(t *wire.T) {
+	log := t.Log(slog.LevelInfo)
+	server := &echo.Server{IdleTimeout: time.Hour, Log: log.Logger}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send(wire.Frames("hello"))
+	t.Wait() // the server waits in Write
+
+	t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait()
+	client.Hold(wire.NoLimit)
+	client.Receive()
+	client.Closed() // or a second has passed
+
+	require.Emptyf(t, log.Failures(), `
+		Shutdown came while the server was writing an answer. After that, Log got a warning or an
+		error:
+		%s
+
+		A client that Shutdown disconnects is no failure. If your own Read notices Shutdown, its
+		error must be one that causes no warning, such as os.ErrDeadlineExceeded.`,
+		entries(log.String()))
 }
 
 func shutdownAfterTheLog(t *wire.T) {

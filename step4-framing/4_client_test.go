@@ -51,18 +51,10 @@ func lineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
-		%s was sent, not one frame with "hello". Run %s.
+		Instead of one frame with "hello", %s was sent. Run %s.
 
 		The line without its ending is the payload. Flush sends the frame before the client
-		waits for the next line.`, upperShow(sent), running)
-}
-
-// upperShow is wire.Show at the beginning of a sentence.
-func upperShow(sent string) string {
-	if sent == "" {
-		return "Nothing"
-	}
-	return wire.Show(sent)
+		waits for the next line.`, wire.Show(sent), running)
 }
 
 func emptyLineIsOneFrame(t *wire.T) {
@@ -72,10 +64,10 @@ func emptyLineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames(""), sent, `
-		%s was sent, not one frame without a payload. Run %s.
+		Instead of one frame without a payload, %s was sent. Run %s.
 
 		With frames, an empty line is a message: four bytes that say 0.`,
-		upperShow(sent), running)
+		wire.Show(sent), running)
 }
 
 func linesAreSentUnanswered(t *wire.T) {
@@ -85,8 +77,8 @@ func linesAreSentUnanswered(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two", "three"), sent, `
-		"one\ntwo\nthree\n" was typed, nothing was answered yet, and %s was sent, not three
-		frames. Run %s.
+		"one\ntwo\nthree\n" was typed, and nothing was answered yet. Instead of three frames, %s
+		was sent. Run %s.
 
 		Each line is sent as soon as it's typed, whether the one before was answered or not.`,
 		wire.Show(sent), running)
@@ -94,27 +86,28 @@ func linesAreSentUnanswered(t *wire.T) {
 
 func anyLineIsOneFrame(t *wire.T) {
 	keyboard, _, server, running := runClient(t)
-	for _, line := range []struct{ typed, payload string }{
-		{"  with  spaces \r\n", "  with  spaces "},
-		{"   \n", "   "},
-		{"\r\n", ""},
-		{"a\r\r\n", "a\r"},
-		{"\ra\rb\n", "\ra\rb"},
-		{"你好\n", "你好"},
-		{"\xff\xfe\x80\n", "\xff\xfe\x80"},
-		{"a\x00b\x00\n", "a\x00b\x00"},
-		{"100%d\n", "100%d"},
-		{" q \n", " q "},
+	const bytes = "The header counts the payload's bytes."
+	const ending = "The payload is the line without its ending, byte for byte. The ending is " +
+		"one \\n, with at most one \\r before it."
+	for _, line := range []struct{ typed, payload, why string }{
+		{"  with  spaces \r\n", "  with  spaces ", ending},
+		{"   \n", "   ", ending},
+		{"\r\n", "", ending},
+		{"a\r\r\n", "a\r", ending},
+		{"\ra\rb\n", "\ra\rb", ending},
+		{"你好\n", "你好", bytes + " " + ending},
+		{"\xff\xfe\x80\n", "\xff\xfe\x80", bytes + " " + ending},
+		{"a\x00b\x00\n", "a\x00b\x00", ending},
+		{"100%d\n", "100%d", ending},
+		{" q \n", " q ", "With spaces around it, q is a message."},
 	} {
 		keyboard.Type(line.typed)
 
 		sent := server.Receive()
 		require.Equalf(t, wire.Frames(line.payload), sent, `
-			%s was typed, and %s was sent, not one frame with %q. Run %s.
+			%s was typed. Instead of one frame with %q, %s was sent. Run %s.
 
-			The header counts the payload's bytes. The payload is the line without its ending, byte
-			for byte. The ending is one \n, with at most one \r before it.`,
-			wire.Show(line.typed), wire.Show(sent), line.payload, running)
+			%s`, wire.Show(line.typed), line.payload, wire.Show(sent), running, line.why)
 	}
 }
 
@@ -126,10 +119,10 @@ func longLineIsOneFrame(t *wire.T, size int) {
 
 	sent := server.Receive()
 	require.Truef(t, sent == wire.Frames(line), `
-		%s was sent, not one frame with the line. Run %s.
+		Instead of one frame with the line, %s was sent. Run %s.
 
 		A line may have up to 1 MiB. A bufio.Scanner stops at 64 KiB unless you give it a larger
-		buffer, and the line ending must fit into that as well.`, upperShow(sent), running)
+		buffer, and the line ending must fit into that as well.`, wire.Show(sent), running)
 }
 
 func wholeLinesAreSent(t *wire.T) {
@@ -139,15 +132,15 @@ func wholeLinesAreSent(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		"one\ntwo\nthr" was typed, and %s was sent, not two frames. Run %s.
+		"one\ntwo\nthr" was typed. Instead of two frames, %s was sent. Run %s.
 
 		The client must flush whenever it's about to wait for the keyboard, even with half a
 		line in its buffer.`, wire.Show(sent), running)
 	keyboard.Type("ee\n")
 	sent = server.Receive()
 	require.Equalf(t, wire.Frames("three"), sent, `
-		The rest of the third line was typed, "ee\n", and %s was sent, not one frame with
-		"three". Run %s.`, wire.Show(sent), running)
+		The rest of the third line was typed, "ee\n". Instead of one frame with "three", %s was
+		sent. Run %s.`, wire.Show(sent), running)
 }
 
 func lastLineIsOneFrame(t *wire.T) {
@@ -158,7 +151,7 @@ func lastLineIsOneFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		The input was "one\ntwo", and %s was sent, not two frames. Run %s.
+		The input was "one\ntwo". Instead of two frames, %s was sent. Run %s.
 
 		The last line needs no ending. If ReadString returns it together with io.EOF, its frame
 		must be written and flushed all the same.`, wire.Show(sent), running)
@@ -182,7 +175,7 @@ func endIsNoFrame(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
-		The input was "hello\n", and %s was sent, not one frame. Run %s.
+		The input was "hello\n". Instead of one frame, %s was sent. Run %s.
 
 		After the last line ending comes the end of the input, not an empty line.`,
 		wire.Show(sent), running)
@@ -195,7 +188,7 @@ func qIsNoFrame(t *wire.T, q string) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
-		"hello\n" and then %q were typed, and %s was sent, not one frame with "hello".
+		"hello\n" and then %q were typed. Instead of one frame with "hello", %s was sent.
 
 		The client must send what was typed before q, and not q itself.`, q, wire.Show(sent))
 	require.Truef(t, server.Closed(), `
@@ -249,7 +242,7 @@ func connectionIsClosedInstead(t *wire.T) {
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
-		The input was "one\ntwo", and %s was sent, not two frames. Run %s.`,
+		The input was "one\ntwo". Instead of two frames, %s was sent. Run %s.`,
 		wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
 		The input ended, and the server doesn't learn of it. Run %s.
@@ -285,11 +278,13 @@ func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
 		What has arrived so far isn't a message yet.`, cut, wire.Show(screen.Text()))
 	server.Send(answer[cut:])
 
-	require.Truef(t, screen.Shows("hello\n"), `
+	screen.Shows("hello\n")
+	printed := screen.Text()
+	require.Equalf(t, "hello\n", printed, `
 		The whole answer arrived, a frame with "hello", and the client printed %s. Run %s.
 
-		An answer is printed as a line: the payload, then \n. If each answer gets a new Reader, it
-		loses what the one before has read.`, wire.Show(screen.Text()), running)
+		An answer is printed as a line: the payload, then \n, and nothing else.`,
+		wire.Show(printed), running)
 }
 
 func eachAnswerHasALine(t *wire.T) {
@@ -300,7 +295,8 @@ func eachAnswerHasALine(t *wire.T) {
 	require.Truef(t, screen.Shows("one\n\nthree\n"), `
 		Frames with "one", "" and "three" arrived together, and the client printed %s. Run %s.
 
-		Each answer is a line of its own, and an empty answer is an empty line.`,
+		Each answer is a line of its own, and an empty answer is an empty line. If each answer
+		gets a new Reader, it loses what the one before has read.`,
 		wire.Show(screen.Text()), running)
 }
 

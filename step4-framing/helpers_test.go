@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"example.com/tcp-steps/internal/lesson"
 	"example.com/tcp-steps/internal/program"
@@ -46,6 +47,15 @@ func send(t *wire.T, w *frame.Writer, payloads ...string) error {
 		}
 	}
 	return nil
+}
+
+// writeFrame writes a frame without flushing it.
+func writeFrame(t *wire.T, w *frame.Writer, payload string) (err error) {
+	t.Helper()
+	if !t.Go(func() { err = w.WriteFrame([]byte(payload)) }).Returned() {
+		return errWaits
+	}
+	return err
 }
 
 // said completes the sentence "WriteFrame …".
@@ -118,6 +128,24 @@ func sorted(text string) string {
 	bytes := []byte(text)
 	slices.Sort(bytes)
 	return string(bytes)
+}
+
+// entries returns a log's entries for a message, which keeps indented lines as
+// they are.
+func entries(log string) string {
+	const width = 72
+	var lines []string
+	for entry := range strings.SplitSeq(strings.TrimSpace(log), "\n") {
+		line := "   "
+		for word := range strings.SplitSeq(entry, " ") {
+			if utf8.RuneCountInString(line+" "+word) > width && strings.TrimSpace(line) != "" {
+				lines, line = append(lines, line), "     "
+			}
+			line += " " + word
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // allocated returns how many MiB of memory f takes.
