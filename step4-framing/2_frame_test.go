@@ -816,7 +816,8 @@ func requireWholeFrames(t *wire.T, sent []byte, size int, err error) {
 			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
 		letters += letter
 	}
-	why := "If two goroutines use the buffer at the same time, frames are lost or sent twice."
+	why := "If two goroutines use the buffer at the same time, frames are lost or sent twice. " +
+		"One lock must cover all of it."
 	if err != nil {
 		why = "Write never failed, and no payload is larger than the limit. The limit is for " +
 			"each payload alone, however many frames are in the buffer."

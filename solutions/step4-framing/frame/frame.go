@@ -198,9 +198,9 @@ func (w *Writer) WriteFrame(payload []byte) error {
 
 // Flush sends what is in the buffer, in one Write.
 //
-// Flush has no defer and doesn't call send, to save stack: a server that flushes
-// before it waits is nowhere deeper than here, and each goroutine begins with
-// 2 KiB of stack. The next size is 4 KiB, per client.
+// Flush has no defer and doesn't call send, to save stack: a server that
+// flushes before it waits is nowhere deeper than here, and each goroutine
+// begins with 2 KiB of stack. The next size is 4 KiB, per client.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	if len(w.buf) > 0 {
