@@ -123,7 +123,7 @@ var (
 var hiddenFunc = regexp.MustCompile(`\nfunc (\([^)]*\) )?asItShouldBe\(.*\n$`)
 
 // maxBegins is how long a line of the index may be, in runes, without its link.
-const maxBegins = 72
+const maxBegins = 64
 
 // begins returns what an exercise said when it failed, up to the first empty
 // line. If that's too long, begins drops the scenario's name. If it still is,
