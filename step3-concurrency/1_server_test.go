@@ -737,8 +737,8 @@ func shutdownDuringAnAnswer(t *wire.T) {
 	busy := ln.Dial()
 	busy.Hold(0)
 	busy.Send("my last question", ", and one more")
-	t.Wait() // the server has read the first part and waits in Write
-
+	t.Wait()           // the server has read the first part and waits in Write
+	defer busy.Close() // so that Shutdown ends
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	require.Falsef(t, stopping.Returned(), `

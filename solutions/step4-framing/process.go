@@ -70,9 +70,15 @@ type client struct {
 
 func newClient(s *Server, conn net.Conn) *client {
 	c := &client{s: s, conn: conn}
+	c.renewBuffers()
+	return c
+}
+
+// renewBuffers takes a new Reader and a new Writer, which have no buffers yet.
+// The old ones must be empty.
+func (c *client) renewBuffers() {
 	c.in = frame.NewReader(c, limit)
 	c.out = frame.NewWriter(c, limit)
-	return c
 }
 
 var errStopping = errors.New("the server is shutting down")
@@ -131,11 +137,10 @@ func (c *client) idleDeadline() time.Time {
 	return time.Now().Add(c.s.IdleTimeout)
 }
 
-// rest gives the buffers back. The Reader has done so itself, at the timeout. A
-// new Writer has no buffer, and the old one's is empty: everything was sent
-// before the wait.
+// rest gives the buffers back. They're empty: nothing was received since the
+// last frame, and everything was sent before the wait.
 func (c *client) rest() {
-	c.out = frame.NewWriter(c, limit)
+	c.renewBuffers()
 	c.quiet, c.resting = false, true
 	if c.large {
 		c.large = false
