@@ -32,7 +32,7 @@ func (w *countdown) more() bool {
 	switch {
 	case w.left == w.ticks-1:
 		w.before, _ = look(w.p.cmd.Process.Pid)
-	case w.left == 0 && w.renewed < 5 && w.machineIsLate():
+	case w.left == 0 && w.renewed < 3 && w.machineIsLate():
 		w.renewed++
 		w.ticks, w.left = patience, patience
 	}
@@ -41,18 +41,18 @@ func (w *countdown) more() bool {
 }
 
 // machineIsLate reports whether the program could have run in the countdown's
-// time, but got no processor: either its threads waited for one for a quarter
-// of the time, or it isn't idle now, and has run for less than half of it. On a
-// system that doesn't tell, it reports whether a program that does nothing
-// takes long.
+// time, but got no processor: it has run for less than a tenth of the time, and
+// either its threads waited for a processor for a quarter of it, or it isn't
+// idle now. A busy loop runs for longer. On a system that doesn't tell,
+// machineIsLate reports whether a program that does nothing takes long.
 func (w *countdown) machineIsLate() bool {
 	now, activity := look(w.p.cmd.Process.Pid)
 	if activity == unknown {
 		return takesLong()
 	}
 	waited := time.Duration(w.ticks) * tick
-	return now.delayed-w.before.delayed > waited/4 ||
-		activity != waiting && now.ran-w.before.ran < waited/2
+	return now.ran-w.before.ran < waited/10 &&
+		(now.delayed-w.before.delayed > waited/4 || activity != waiting)
 }
 
 // takesLong reports whether a program that does nothing takes long here.
