@@ -1396,6 +1396,9 @@ func thousandClients(t *program.T) {
 
 			On Linux and macOS, "ulimit -n" shows the limit, and "ulimit -n 4096" raises it.`)
 	}
+	if lesson.RaceDetector {
+		many = 200 // it sees a data race among them as well, and each takes it longer
+	}
 	ln := countConns(t)
 	server := &echo.Server{Log: slog.New(slog.DiscardHandler)}
 	served := make(chan error, 1)
