@@ -24,11 +24,10 @@ func Test01_ListensOnPort20000(t *testing.T) {
 		server.Dial()
 
 		require.Truef(t, server.ComesToRest(), `
-			The client connected and sent nothing, but the server never came to rest: it %s.
+			The client connected and sent nothing, but the server kept a CPU busy. It %s.
 
-			With nothing to do, a server waits in Accept or Read. If a loop only starts
-			goroutines, it never waits: "go" returns at once. The loop itself must call Accept
-			or Read.`, server)
+			With nothing to do, a server waits in Accept or Read, so each loop must call one of
+			them. A loop that only starts goroutines never waits: "go" returns at once.`, server)
 		require.Truef(t, server.StaysUp(), `
 			The client connected, and then the server was gone: it %s.
 
@@ -76,8 +75,9 @@ func Test02_EchoesAMessage(t *testing.T) {
 			The client sent "hello" and got no answer. The server %s.
 
 			Connecting proves little: the kernel accepts connections on its own. Does main pass
-			the connection to process? Does process Read into a buffer with a length, and then
-			Write, before it reads again? Does it Flush, if it has a bufio.Writer?`, server)
+			the connection to process? Does process Read into a buffer with a length, as in
+			make([]byte, 128), and Write before it reads again? Does it Flush, if it has a
+			bufio.Writer?`, server)
 		require.Falsef(t, strings.HasPrefix(answer, "hello\x00"), `
 			5 bytes went in, and %d came back.
 
@@ -129,8 +129,8 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 		require.Falsef(t, len(answers) == 13 && answers != "one,two,seven", `
 			"one,", "two," and "seven" went in, and %s came back.
 
-			TCP keeps the order in which the program writes. If goroutines write to one connection
-			at the same time, their bytes mix: finish one Write before you start the next.`,
+			TCP keeps the order in which the program writes. If each Write runs in a goroutine of
+			its own, it may run late, when Read has filled the buffer again. Write, then read on.`,
 			wire.Show(answers))
 		require.Equalf(t, "one,two,seven", answers, `
 			"one,", "two," and "seven" went in, and %s came back.
@@ -303,14 +303,13 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 		require.True(t, served.Returned(), `
 			The client closed the connection, but process didn't return.
 
-			When Read returns an error, such as io.EOF, process must return. Otherwise its
-			goroutine stays forever, with all that it holds: a goroutine leak.`)
+			When Read returns an error, such as io.EOF, process must return. Until then, its
+			goroutine can do nothing else, and the connection stays open.`)
 		require.True(t, client.Closed(), `
 			The client closed the connection, and process returned, but it left its end open.
 
-			An open connection keeps its descriptor, and a program has only so many. The
-			connection belongs to process, so process must close it, whichever way it returns. defer
-			does that.`)
+			A program may have only so many connections open. This one belongs to process, so
+			process must close it, whichever way it returns. defer does that.`)
 	})
 	wire.Test(e, "a client that finishes sending and takes its answer late", func(t *wire.T) {
 		client, conn := t.Client()
@@ -447,6 +446,13 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 		program.Test(e, leaving.name, func(t *program.T) {
 			server := t.Start()
 			witness, client := server.Dial(), server.Dial()
+			witness.Send("first")
+			require.NotEmptyf(t, witness.Receive(5), `
+				Two clients connected, one right after the other. Client 1 sent "first" and got no
+				answer. The server %s.
+
+				If two goroutines use the same variable conn, both serve client 2. Pass it to each:
+				go process(conn). Or declare it inside the loop.`, server)
 			client.Send("hello")
 
 			leaving.leave(client)
@@ -525,7 +531,7 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 		require.True(t, server.Ended(), `
 			Listen failed, and a second later the server was still running.
 
-			It can't serve clients, but the person who started it thinks that it does.`)
+			Without its port it can serve no client. It must print the error and end.`)
 		require.Falsef(t, server.Crashed(), `
 			Listen failed. The server %s.
 

@@ -59,7 +59,8 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 				One connection carries all messages.`)
 			if message == "" {
 				client.CloseInput()
-				require.NotEqual(t, text, server.ReceiveSoon(len(text)), `
+				late := server.ReceiveSoon(len(text))
+				require.Falsef(t, strings.HasPrefix(late, text), `
 					The client sent the line only after its input had ended.
 
 					Either it reads all of its input first, as io.ReadAll does, or it keeps the
@@ -68,8 +69,9 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 			require.NotEmptyf(t, message, `
 				%q was typed, and the client sent nothing. The client %s.
 
-				This server says nothing before it has received the line. Does the client Write
-				the line before it waits for an answer?`, text+line.ending, client)
+				This server says nothing before it has received the line. Does the client read the
+				line from os.Stdin? Does it Write the line before it waits for an answer, and Flush
+				if it has a bufio.Writer?`, text+line.ending, client)
 			require.NotEqualf(t, text+line.ending, message, `
 				%q was typed, and the client sent it with its ending.
 
@@ -125,7 +127,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			client %s.
 
 			After each line that it sends, the client must Read from the connection and print
-			buf[:n].`, "good evening", client)
+			buf[:n]. The buffer needs a length, and the connection must still be open.`, "good evening", client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
 		listener := t.Listen()
@@ -147,6 +149,47 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 
 func Test04_SendsLineAfterLine(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#4-send-line-after-line", "main.go")
+	program.Test(e, "a first line and a second one", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+
+		for _, line := range []string{"one", "two"} {
+			client.Type(line + "\n")
+			message := server.Receive(3)
+			require.Falsef(t, message == "" && listener.HasAnother(), `
+				When %q was typed, the client opened a second connection.
+
+				One connection carries all messages.`, line)
+			if message == "" {
+				server.Send("one more answer")
+				require.Falsef(t, client.Shows("one more answer"), `
+					%q was typed, and the client sent nothing. Then the server sent "one more
+					answer", and the client printed that.
+
+					If a loop around Read, or io.Copy, waits for more answers, the client doesn't
+					come back to the keyboard. Read once for each line.`, line)
+			}
+			require.NotEmptyf(t, message, `
+				%q was typed, and the client sent nothing. The client %s.
+
+				A client must send line after line, on the same connection, until the user quits.`,
+				line, client)
+			require.Falsef(t, line == "two" && message == "one", `
+				"two" was typed, and the client sent "one" once more.
+
+				Read a new line before each message.`)
+			require.Equalf(t, line, message, `
+				%q was typed, and the client sent %s.
+
+				The message is the line without its ending.`, line, wire.Show(message))
+			answer := "the answer to " + line
+			server.Send(answer)
+			require.Truef(t, client.Shows(answer), `
+				The answer to %q was %q, but the client's standard output doesn't contain it. The
+				client %s.`, line, answer, client)
+		}
+	})
 	program.Test(e, "lines and answers of all kinds", func(t *program.T) {
 		listener := t.Listen()
 		client := t.Start()
@@ -162,20 +205,11 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 		} {
 			client.Type(line.typed + "\n")
 			message := server.Receive(len(line.typed))
-			require.Falsef(t, message == "" && listener.HasAnother(), `
-				When %s was typed, the client opened a second connection.
-
-				One connection carries all messages.`, wire.Show(line.typed))
-			require.NotEmptyf(t, message, `
-				%s was typed, and the client sent nothing. The client %s.
-
-				A client must send line after line, on the same connection, until the user quits.`,
-				wire.Show(line.typed), client)
 			require.Equalf(t, line.typed, message, `
-				%s was typed, and the client sent %s.
+				%s was typed, and the client sent %s. The client %s.
 
 				The message is the line without its ending, with all its other bytes.`,
-				wire.Show(line.typed), wire.Show(message))
+				wire.Show(line.typed), wire.Show(message), client)
 
 			server.Send(line.answer)
 			require.Truef(t, client.Shows(line.answer), `
@@ -266,8 +300,12 @@ func Test05_QuitsOnQ(t *testing.T) {
 			client.Shows(line)
 		}
 	})
-	for _, line := range []string{"q\n", "Q\n", "q\r\n"} {
-		program.Test(e, wire.Show(line)+" is typed", func(t *program.T) {
+	for _, line := range []struct{ typed, why string }{
+		{"q\n", "A break inside a switch leaves only the switch: return from main."},
+		{"Q\n", "Q means quit as well."},
+		{"q\r\n", `On Windows a line ends with \r\n, and then it also means quit.`},
+	} {
+		program.Test(e, wire.Show(line.typed)+" is typed", func(t *program.T) {
 			listener := t.Listen()
 			client := t.Start()
 			server := listener.Accept(client)
@@ -276,14 +314,13 @@ func Test05_QuitsOnQ(t *testing.T) {
 			server.Send("hello")
 			client.Shows("hello")
 
-			client.Type(line)
+			client.Type(line.typed)
 			message, ended := server.Rest()
 
 			require.Emptyf(t, message, `
 				The client sent %s to the server.
 
-				q or Q alone on its line means quit, even if the line ends with \r\n.`,
-				wire.Show(message))
+				Compare the line without its ending. %s`, wire.Show(message), line.why)
 			require.True(t, ended, `
 				The client didn't close its connection.
 
@@ -323,7 +360,8 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		require.True(t, client.Ended(), `
 			The server closed the connection, and after one more line the client kept running.
 
-			No more answers can come. Read says so: it returns io.EOF.`)
+			No more answers can come, and Read returns an error. Print it and return, whichever
+			error it is.`)
 		require.Falsef(t, client.Crashed(), `
 			The server closed the connection. The client %s.
 

@@ -42,7 +42,7 @@ func (p *Program) Dial() *Peer {
 	}
 	if p.hasEnded() {
 		p.e.Fatalf("A client couldn't connect to %s: no program listens there. The server %s.%s",
-			Addr, p, p.why())
+			Addr, p, p.why("Listen", "listener"))
 	}
 	p.e.Fatalf(`
 		A client couldn't connect to %s: no program listens there. The server is still
@@ -108,23 +108,17 @@ func (s *Server) Accept(p *Program) *Peer {
 		}
 		if over {
 			s.t.Fatalf(`
-				A server listened on %s%s, but the client didn't connect. The client %s.%s%s`,
-				s.Addr(), s.flag(), p, p.why(), p.question())
+				A server listened on %s%s, but the client didn't connect. The client %s.%s`,
+				s.Addr(), s.flag(), p, p.why("Dial", "connection"))
 		}
 	}
 	s.t.Fatalf(`
 		A server listened on %s%s, but the client didn't connect. The client is still
-		running.%s`, s.Addr(), s.flag(), p.question())
-	return nil
-}
+		running.
 
-// question asks a client that hasn't connected what it does, unless a crash
-// tells.
-func (p *Program) question() string {
-	if p.Crashed() {
-		return ""
-	}
-	return "\n\nDoes it call net.Dial with \"tcp\" and this address before it reads the keyboard?"
+		Does it call net.Dial with "tcp" and this address before it reads the keyboard?`,
+		s.Addr(), s.flag())
+	return nil
 }
 
 // flag returns the words that say that the client's flag has the address, if it
@@ -136,10 +130,17 @@ func (s *Server) flag() string {
 	return ", the address in the client's flag"
 }
 
-// why explains an exit status of 0.
-func (p *Program) why() string {
-	if p.cmd.ProcessState.ExitCode() == 0 {
-		return "\n\nA program exits when main returns."
+// why asks a program that has ended without a connection what it did. It should
+// have called a function of package net that returns what, "listener" or
+// "connection".
+func (p *Program) why(function, what string) string {
+	switch {
+	case strings.Contains(p.stderr.String(), "nil pointer dereference"):
+		return fmt.Sprintf("\n\nIf net.%s returned an error, the %s is nil. Look at the error before "+
+			"you use it, and print it.", function, what)
+	case p.cmd.ProcessState.ExitCode() == 0:
+		return fmt.Sprintf("\n\nDoes main call net.%s with \"tcp\" and this address? If it returned "+
+			"an error, print it. When main returns, the program exits.", function)
 	}
 	return ""
 }
@@ -242,13 +243,12 @@ func (peer *Peer) WasReset() bool { return peer.reset }
 // half. After each of them it calls answered for a while. It returns the words
 // for what was sent before answered returned true, such as "a newline", or "".
 func (peer *Peer) Awaited(answered func() bool) string {
-	const buffer = 4096
 	for _, probe := range []struct {
 		name string
 		send func()
 	}{
 		{"a newline", func() { peer.Send("\n") }},
-		{fmt.Sprint(buffer, " more bytes"), func() { peer.Send(strings.Repeat(".", buffer)) }},
+		{"4,096 more bytes", func() { peer.Send(strings.Repeat(".", 4096)) }},
 		{"the end of the connection", peer.CloseWrite},
 	} {
 		if peer.ended {

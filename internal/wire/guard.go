@@ -127,8 +127,8 @@ func (g *guard) idle(times *int, useful bool, call string, err error) {
 		return
 	}
 	what, why := because(call, err)
-	g.report(fmt.Sprintf("%s was called %d times in a row, and each call returned %s at once.\n\n"+
-		"That's a busy loop, which burns a whole CPU: %s.", call, *times, what, why))
+	g.report(fmt.Sprintf("%s returned %s %d times in a row, each time at once.\n\n"+
+		"That's a busy loop, which burns a whole CPU. %s", call, what, *times, why))
 	runtime.Goexit()
 }
 
@@ -157,24 +157,26 @@ func (g *guard) flood(pieces, bytes int) {
 	runtime.Goexit()
 }
 
-// because returns what a useless call returned, and why the next call returns
-// it again.
+// because returns what a useless call returned, and sentences that say why the
+// next call returns it again and what the loop must do.
 func because(call string, err error) (what, why string) {
 	switch {
 	case err == nil:
-		return "0 and nil", "the slice passed to Read has length 0"
+		return "0 and nil", "The slice passed to Read has length 0, so Read has nothing to wait for."
 	case err == errInputEnded:
-		return "io.EOF", "the input has ended, and that's final"
+		return "io.EOF", "The input has ended, so the loop must end as well."
 	case err == io.EOF:
-		return "io.EOF", "the peer sends no more, and that's final"
+		return "io.EOF", "The other side has finished sending, so the loop must end. " +
+			"A break inside a switch or select doesn't leave the loop: return does."
 	case errors.Is(err, net.ErrClosed):
-		return "net.ErrClosed", "the program itself has closed it, and that's final"
+		return "net.ErrClosed", "The program had called Close itself. " +
+			"Leave the loop after Close: return does."
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "os.ErrDeadlineExceeded", "the deadline has passed, and the program set no new one"
+		return "os.ErrDeadlineExceeded", "The deadline has passed, and the program set no new one."
 	}
-	why = "the connection is over, but the loop ignores the error"
+	why = "The connection is over, so the loop must end at any error, not only at io.EOF."
 	if call == "Accept" {
-		why = "the loop ignores the error and tries again at once"
+		why = "The loop must wait before it tries again, or return the error."
 	}
 	return fmt.Sprintf("the error %q", err), why
 }

@@ -58,7 +58,7 @@ var exhibits = map[string]struct {
 				conn.Read(nil)
 			}
 		},
-		[]string{"Read was called 1000 times", "has length 0"},
+		[]string{"Read returned 0 and nil 1000 times", "has length 0"},
 	},
 	"a wait in a call that the scenario makes itself": {
 		func(t *wire.T) { <-make(chan int) },
@@ -75,8 +75,8 @@ var exhibits = map[string]struct {
 			client.Close()
 			client.Ended()
 		},
-		[]string{"Read was called 1000 times in a row, and each call returned io.EOF at once",
-			"the peer sends no more", "│  closes ───"},
+		[]string{"Read returned io.EOF 1000 times in a row, each time at once",
+			"The other side has finished sending", "│  closes ───"},
 	},
 	"a loop around Read with no room": {
 		func(t *wire.T) {
@@ -88,7 +88,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"Read was called 1000 times", "has length 0"},
+		[]string{"Read returned 0 and nil 1000 times", "has length 0"},
 	},
 	"a loop around Write": {
 		func(t *wire.T) {
@@ -127,7 +127,7 @@ var exhibits = map[string]struct {
 			})
 			t.Wait()
 		},
-		[]string{"Accept was called 1000 times in a row", "That's a busy loop"},
+		[]string{"1000 times in a row, each time at once", "That's a busy loop"},
 	},
 	"goroutines without end that read": {
 		func(t *wire.T) {
@@ -201,7 +201,7 @@ var exhibits = map[string]struct {
 			keyboard.End()
 			t.Wait()
 		},
-		[]string{"Read on the input was called 1000 times in a row", "the input has ended",
+		[]string{"Read on the input returned io.EOF 1000 times in a row", "The input has ended",
 			`│  (typed: "hello\n")`, "│  (the input ends)"},
 	},
 	"a lock that's never released": {
