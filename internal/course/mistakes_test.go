@@ -168,10 +168,11 @@ func TestMistakes(t *testing.T) {
 			writeBankPages(t, makeBankPages(t, steps, bank, outputs.said))
 		})
 	}
-	for _, tr := range try(t, steps, bank, nil) {
+	for _, tr := range try(t, steps, bank, solve) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
-			for _, m := range tr.mistakes {
+			for _, v := range tr.variants {
+				m := v.(mistake)
 				t.Run(m.id(), func(t *testing.T) {
 					show(m, tr.catch(t, m))
 				})
@@ -194,15 +195,14 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
 	// Run the exercises of the trial's files up to the last that the mistake
 	// names.
-	var come []string
+	var come []exercise
 	for _, e := range tr.step.exercises {
 		if slices.Contains(tr.tests, path.Base(e.file)) &&
 			e.number <= caught[len(caught)-1].number {
-			come = append(come, e.test)
+			come = append(come, e)
 		}
 	}
-	which := "^(" + strings.Join(come, "|") + ")$"
-	v := tr.judge(t, m, which)
+	v := tr.judgeMistake(t, m, only(come))
 
 	var red []string
 	for name, result := range v.results {
