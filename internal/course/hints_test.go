@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,7 +146,12 @@ func replaceDeclarations(t *testing.T, file, block string) string {
 	source := read(t, file)
 	old := declarations(t, source)
 	const clause = "package p\n"
-	for name, place := range declarations(t, clause+block) {
+	pasted := declarations(t, clause+block)
+	names := slices.SortedFunc(maps.Keys(pasted), func(a, b string) int {
+		return pasted[a].begin - pasted[b].begin
+	})
+	for _, name := range names {
+		place := pasted[name]
 		text := (clause + block)[place.begin:place.end]
 		was, ok := old[name]
 		if !ok {
