@@ -63,6 +63,13 @@ func TestAssertions(t *testing.T) {
 			})
 		}
 	})
+	requireNeeded(t, all, neededBy)
+}
+
+// requireNeeded reports which mistake needs each assertion, and fails the test
+// for those that no mistake needs.
+func requireNeeded(t *testing.T, all map[string][]assertion, neededBy map[string]string) {
+	t.Helper()
 	for _, step := range slices.Sorted(maps.Keys(all)) {
 		for _, a := range all[step] {
 			by := neededBy[step+"/"+a.place()]
