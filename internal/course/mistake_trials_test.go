@@ -10,13 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The first ports of the trials. Each trial takes two.
-const (
-	mistakePorts = 20010
-	hintPorts    = 21010
-	rightPorts   = 22010
-)
-
 // try returns the trials of the mistakes. prepare must solve the step.
 func try(t *testing.T, steps []step, bank []mistake,
 	prepare func(t testing.TB, s step, dir string)) []*trial {

@@ -39,6 +39,13 @@ type trial struct {
 	binaries map[string]string // by the flag that they're built with
 }
 
+// The first ports of the trials, which take two each.
+const (
+	mistakePorts = 20010
+	hintPorts    = 21010
+	rightPorts   = 22010
+)
+
 // A variant is a step's work in a certain form.
 type variant interface {
 	// id returns the variant's name, which is also its folder's.
