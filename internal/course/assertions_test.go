@@ -40,13 +40,15 @@ func TestAssertions(t *testing.T) {
 	}
 	t.Run("mistakes", func(t *testing.T) {
 		bank := mistakes(t)
-		trials := try(t, steps(t), bank, func(dir string) {
-			makeRemovable(t, dir, all[filepath.Base(dir)])
+		trials := try(t, steps(t), bank, func(t testing.TB, s step, dir string) {
+			solve(t, s, dir)
+			makeRemovable(t, dir, all[s.name])
 		})
 		for _, tr := range trials {
 			t.Run(tr.name, func(t *testing.T) {
 				t.Parallel()
-				for _, m := range tr.mistakes {
+				for _, v := range tr.variants {
+					m := v.(mistake)
 					need := func(place string) bool {
 						mu.Lock()
 						defer mu.Unlock()
@@ -61,6 +63,13 @@ func TestAssertions(t *testing.T) {
 			})
 		}
 	})
+	requireNeeded(t, all, neededBy)
+}
+
+// requireNeeded reports which mistake needs each assertion, and fails the test
+// for those that no mistake needs.
+func requireNeeded(t *testing.T, all map[string][]assertion, neededBy map[string]string) {
+	t.Helper()
 	for _, step := range slices.Sorted(maps.Keys(all)) {
 		for _, a := range all[step] {
 			by := neededBy[step+"/"+a.place()]
@@ -131,13 +140,13 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 	try func(place string) bool) map[string]bool {
 	t.Helper()
 	needed := map[string]bool{}
-	for test, r := range tr.judge(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)),
+	for test, r := range tr.judgeMistake(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)),
 		"|")+")$").results {
 		a, ok := speaker(r.output, all)
 		if !ok || m.red[test] == nil || !try(a.place()) {
 			continue
 		}
-		without := tr.judge(t, m, "^"+test+"$", removed+"="+a.place()).results[test]
+		without := tr.judgeMistake(t, m, "^"+test+"$", removed+"="+a.place()).results[test]
 		for _, promised := range m.red[test] {
 			if without.action != "fail" || !strings.Contains(words(without.output),
 				words(promised)) {
@@ -150,7 +159,7 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 
 // makeRemovable rewrites the tests of the step in dir, so that [removed] can
 // leave an assertion out. No line moves.
-func makeRemovable(t *testing.T, dir string, all []assertion) {
+func makeRemovable(t testing.TB, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
 	// Insert from the end, so that earlier offsets stay right.

@@ -276,19 +276,7 @@ func TestChapters_Console(t *testing.T) {
 func checkConsole(t *testing.T, p page) {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	workspace := t.TempDir()
-	entries, err := os.ReadDir(root)
-	require.NoError(t, err)
-	for _, entry := range entries {
-		from, to := filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name())
-		switch {
-		case entry.Name() == ".git":
-		case entry.IsDir():
-			require.NoError(t, os.CopyFS(to, os.DirFS(from)))
-		default:
-			write(t, to, read(t, from))
-		}
-	}
+	workspace := copyWorkspace(t)
 	source := string(p.source)
 	for _, b := range slices.Backward(p.blocks) { // so that the places of those before stay
 		if !b.isConsole() {
@@ -302,17 +290,11 @@ func checkConsole(t *testing.T, p page) {
 			t.Logf("%s:%d isn't checked: there's no race detector here", p.name, b.line)
 			continue
 		}
-		// Without second runs under the race detector, the other blocks print
-		// the same, sooner. With -update, the times must be real.
-		var env []string
-		if !needsRace && !*update {
-			env = append(env, lesson.WithoutRace+"=1")
-		}
 		var now string
 		if strings.Contains(command, "./internal/...") {
 			now = proofPrints(t, printed)
 		} else {
-			now = runConsole(t, workspace, command, b.comment, env...)
+			now = runConsole(t, workspace, command, b.comment, shortcuts(needsRace)...)
 		}
 		if timeless(printed) == timeless(now) {
 			continue
@@ -327,6 +309,40 @@ func checkConsole(t *testing.T, p page) {
 	if source != string(p.source) {
 		write(t, filepath.Join(root, filepath.FromSlash(p.name)), source)
 	}
+}
+
+// copyWorkspace copies the workspace to a new folder and returns that.
+func copyWorkspace(t *testing.T) string {
+	t.Helper()
+	workspace := t.TempDir()
+	entries, err := os.ReadDir(root)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		from, to := filepath.Join(root, entry.Name()), filepath.Join(workspace, entry.Name())
+		switch {
+		case entry.Name() == ".git":
+		case entry.IsDir():
+			require.NoError(t, os.CopyFS(to, os.DirFS(from)))
+		default:
+			write(t, to, read(t, from))
+		}
+	}
+	return workspace
+}
+
+// shortcuts returns environment variables with which a block prints the same,
+// sooner: without go vet, and without second runs under the race detector
+// unless it needs them. With -update there are none, because the times must be
+// real.
+func shortcuts(needsRace bool) []string {
+	if *update {
+		return nil
+	}
+	env := []string{trimmed() + " -vet=off"}
+	if !needsRace {
+		env = append(env, lesson.WithoutRace+"=1")
+	}
+	return env
 }
 
 var stepName = regexp.MustCompile(`step\d-\w+`)

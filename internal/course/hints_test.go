@@ -6,12 +6,13 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
-	"example.com/tcp-steps/internal/lesson"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/imports"
 )
@@ -28,27 +29,61 @@ func TestHints(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the hints take half a minute")
 	}
-	for _, s := range steps(t) {
+	for i, s := range steps(t) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			dir := lay(t, s)
-			hints := thirdHints(t, s)
-			for _, e := range s.exercises {
-				require.NotEmptyf(t, hints[e.number], "%s has no code in its third hint", e.section)
-				for _, hint := range hints[e.number] {
-					paste(t, filepath.Join(dir, filepath.FromSlash(hint.file)), hint.text)
-				}
-				v := testOnly(t, dir, "^"+e.test+"$", lesson.WithoutRace+"=1")
+			work := pasted(t, s)
+			tr := &trial{name: s.name, step: s, tests: testFiles(t, s), port: hintPorts + 2*i,
+				dir: t.TempDir(), prepare: func(testing.TB, step, string) {}, variants: work}
+			for i, e := range s.exercises {
+				v := tr.judge(t, work[i], only(s.exercises[i:i+1]))
 				require.Equalf(t, "pass", v.results[e.test].action,
 					"with the third hints up to %s, it isn't green:\n%s", e.section, v.output)
 			}
-			v := test(t, dir, lesson.WithoutRace+"=1")
+			v := tr.judge(t, work[len(work)-1], "")
 			for _, e := range s.exercises {
 				require.Equalf(t, "pass", v.results[e.test].action,
 					"with all third hints, %s isn't green:\n%s", e.test, v.output)
 			}
 		})
 	}
+}
+
+// A snapshot is what a step's Go files say at some moment.
+type snapshot struct {
+	name  string
+	files map[string]string // by their place in the step
+}
+
+func (s snapshot) id() string { return s.name }
+
+// make writes the files over those in dir.
+func (s snapshot) make(t *testing.T, dir string) {
+	t.Helper()
+	for name, text := range s.files {
+		write(t, filepath.Join(dir, filepath.FromSlash(name)), text)
+	}
+}
+
+// pasted pastes the step's third hints into the starter, one exercise after the
+// other, and returns a snapshot after each.
+func pasted(t *testing.T, s step) []variant {
+	t.Helper()
+	dir := lay(t, s)
+	hints := thirdHints(t, s)
+	var all []variant
+	for _, e := range s.exercises {
+		require.NotEmptyf(t, hints[e.number], "%s has no code in its third hint", e.section)
+		for _, hint := range hints[e.number] {
+			paste(t, filepath.Join(dir, filepath.FromSlash(hint.file)), hint.text)
+		}
+		files := goFiles(t, dir)
+		maps.DeleteFunc(files, func(name, _ string) bool {
+			return strings.HasSuffix(name, "_test.go")
+		})
+		all = append(all, snapshot{fmt.Sprintf("hints-%02d", e.number), files})
+	}
+	return all
 }
 
 // A hint is a code block of a third hint.
@@ -111,7 +146,12 @@ func replaceDeclarations(t *testing.T, file, block string) string {
 	source := read(t, file)
 	old := declarations(t, source)
 	const clause = "package p\n"
-	for name, place := range declarations(t, clause+block) {
+	pasted := declarations(t, clause+block)
+	names := slices.SortedFunc(maps.Keys(pasted), func(a, b string) int {
+		return pasted[a].begin - pasted[b].begin
+	})
+	for _, name := range names {
+		place := pasted[name]
 		text := (clause + block)[place.begin:place.end]
 		was, ok := old[name]
 		if !ok {

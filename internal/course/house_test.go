@@ -36,6 +36,7 @@ type exercise struct {
 	number  int
 	file    string // of the test, from the workspace's top folder
 	section string // "docs/1-server.md#3-echo-every-message"
+	again   bool   // it runs again under the race detector
 }
 
 var exerciseName = regexp.MustCompile(`^Test(\d\d)_([A-Z]\w*)$`)
@@ -80,7 +81,7 @@ func exercisesIn(t testing.TB, path string) []exercise {
 		number, err := strconv.Atoi(parts[1])
 		require.NoError(t, err)
 		exercises = append(exercises, exercise{test.Name.Name, number, filepath.ToSlash(name),
-			sectionOf(t, test)})
+			sectionOf(t, test), runsAgain(test)})
 	}
 	return exercises
 }
@@ -103,6 +104,37 @@ func sectionOf(t testing.TB, test *ast.FuncDecl) string {
 	require.NotEmptyf(t, section, "the first line of %s is not a call of lesson.Start",
 		test.Name.Name)
 	return section
+}
+
+// only returns a regular expression for the names of the exercises.
+func only(exercises []exercise) string {
+	var names []string
+	for _, e := range exercises {
+		names = append(names, e.test)
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+// runsAgain reports whether the test calls AgainUnderRace.
+func runsAgain(test *ast.FuncDecl) bool {
+	again := false
+	ast.Inspect(test.Body, func(n ast.Node) bool {
+		f, ok := n.(*ast.SelectorExpr)
+		again = again || ok && f.Sel.Name == "AgainUnderRace"
+		return true
+	})
+	return again
+}
+
+// testFiles returns the names of the step's test files.
+func testFiles(t testing.TB, s step) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, s.name, "*_test.go"))
+	require.NoError(t, err)
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	return files
 }
 
 // lay copies a step and the kit to a new folder, laid out as in the workspace,

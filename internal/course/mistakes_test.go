@@ -168,10 +168,11 @@ func TestMistakes(t *testing.T) {
 			writeBankPages(t, makeBankPages(t, steps, bank, outputs.said))
 		})
 	}
-	for _, tr := range try(t, steps, bank, nil) {
+	for _, tr := range try(t, steps, bank, solve) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
-			for _, m := range tr.mistakes {
+			for _, v := range tr.variants {
+				m := v.(mistake)
 				t.Run(m.id(), func(t *testing.T) {
 					show(m, tr.catch(t, m))
 				})
@@ -192,17 +193,7 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	}
 	caught := m.caughtBy(tr.step)
 	require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
-	// Run the exercises of the trial's files up to the last that the mistake
-	// names.
-	var come []string
-	for _, e := range tr.step.exercises {
-		if slices.Contains(tr.tests, path.Base(e.file)) &&
-			e.number <= caught[len(caught)-1].number {
-			come = append(come, e.test)
-		}
-	}
-	which := "^(" + strings.Join(come, "|") + ")$"
-	v := tr.judge(t, m, which)
+	v := tr.judgeMistake(t, m, only(tr.exercisesUpTo(caught[len(caught)-1].number)))
 
 	var red []string
 	for name, result := range v.results {
@@ -226,6 +217,18 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 		}
 	}
 	return message(caught[0], v.results[caught[0].test])
+}
+
+// exercisesUpTo returns the exercises in the trial's files, up to the one with
+// the number last.
+func (tr *trial) exercisesUpTo(last int) []exercise {
+	var all []exercise
+	for _, e := range tr.step.exercises {
+		if slices.Contains(tr.tests, path.Base(e.file)) && e.number <= last {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 // Each exercise catches at least three mistakes.

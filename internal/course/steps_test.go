@@ -3,7 +3,6 @@ package course
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -162,7 +161,7 @@ func TestSolutions(t *testing.T) {
 			t.Parallel()
 			dir := lay(t, s)
 			solve(t, s, dir)
-			requireGreen(t, s, test(t, dir, everything))
+			requireGreen(t, s.exercises, test(t, dir, everything))
 		})
 	}
 }
@@ -179,24 +178,61 @@ func TestSolutions_Frame(t *testing.T) {
 	require.NoErrorf(t, err, "%s", out)
 }
 
-// Work that keeps the contract is green, however it's structured.
+// Work that keeps the contract is green, however it's structured. So it is
+// under the race detector, in the exercises that ask for that.
 func TestRightWork(t *testing.T) {
 	t.Parallel()
-	for _, s := range steps(t) {
-		folders, err := os.ReadDir(filepath.Join("testdata", "right", s.name))
-		require.NoError(t, err)
-		require.GreaterOrEqualf(t, len(folders), 2,
-			"internal/course/testdata/right/%s has too few ways to do it", s.name)
-		for _, folder := range folders {
-			t.Run(s.name+"/"+folder.Name(), func(t *testing.T) {
-				t.Parallel()
-				dir := lay(t, s)
-				solve(t, s, dir) // for what the folder does not have
-				overlay(t, filepath.Join("testdata", "right", s.name, folder.Name()), dir)
-				requireGreen(t, s, test(t, dir, everything))
-			})
+	for i, s := range steps(t) {
+		tr := &trial{name: s.name, step: s, prepare: solve, variants: rightWorks(t, s),
+			tests: testFiles(t, s), port: rightPorts + 2*i, dir: t.TempDir()}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, work := range tr.variants {
+				t.Run(work.id(), func(t *testing.T) {
+					requireGreen(t, s.exercises, tr.judge(t, work, ""))
+					if again := runAgain(s); len(again) > 0 && hasRaceDetector() {
+						requireGreen(t, again, tr.judgeUnderRace(t, work, only(again)))
+					}
+				})
+			}
+		})
+	}
+}
+
+// runAgain returns the step's exercises that run again under the race detector.
+func runAgain(s step) []exercise {
+	var again []exercise
+	for _, e := range s.exercises {
+		if e.again {
+			again = append(again, e)
 		}
 	}
+	return again
+}
+
+// A rightWork is a folder in testdata/right/ with some of a step's files. The
+// others are the solution's.
+type rightWork struct{ folder string }
+
+func (w rightWork) id() string { return filepath.Base(w.folder) }
+
+// make makes the work in dir, which has the step's solution.
+func (w rightWork) make(t *testing.T, dir string) {
+	t.Helper()
+	overlay(t, w.folder, dir)
+}
+
+func rightWorks(t *testing.T, s step) []variant {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join("testdata", "right", s.name, "*"))
+	require.NoError(t, err)
+	require.GreaterOrEqualf(t, len(folders), 2,
+		"internal/course/testdata/right/%s has too few ways to do it", s.name)
+	var all []variant
+	for _, folder := range folders {
+		all = append(all, rightWork{folder})
+	}
+	return all
 }
 
 // isGreen reports whether the exercise passed, or was skipped because this
@@ -210,16 +246,20 @@ func (r result) isGreen() bool {
 			runtime.GOOS == "windows" && strings.Contains(said, "can't send Ctrl-C"))
 }
 
-func requireGreen(t *testing.T, s step, v verdict) {
+// requireGreen requires that the exercises are green, and any fuzz tests that
+// ran with them.
+func requireGreen(t *testing.T, exercises []exercise, v verdict) {
 	t.Helper()
-	exercises := map[string]bool{}
-	for _, e := range s.exercises {
-		exercises[e.test] = true
+	// A race between two exercises makes neither red.
+	require.Emptyf(t, lesson.DataRace(v.output), "%s", v.output)
+	isExercise := map[string]bool{}
+	for _, e := range exercises {
+		isExercise[e.test] = true
 		require.Truef(t, v.results[e.test].isGreen(), "%s: %s isn't green:\n%s", e.file, e.test,
 			v.output)
 	}
 	for name, result := range v.results {
-		if !exercises[name] {
+		if !isExercise[name] {
 			require.Truef(t, strings.HasPrefix(name, "Fuzz"), "%s is no exercise:\n%s", name,
 				v.output)
 			require.Equalf(t, "pass", result.action, "%s is not green:\n%s", name, v.output)

@@ -2,10 +2,9 @@ package course
 
 import (
 	"fmt"
-	"hash/crc32"
+	"maps"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,130 +17,82 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A trial is a test binary with several mistakes in it, because linking a
-// binary takes longer than running the exercises. Its package lies in a copy of
-// the step, above a folder for each mistake: the step with that mistake, and
-// the step's tests as ordinary files. The package's own tests call the tests of
-// the mistake that the environment variable [chosen] names. The mistakes of a
-// trial use the same port, so they take turns.
+// A trial is a test binary with several variants of a step in it, because
+// linking a binary takes longer than running the exercises. Its package lies in
+// a copy of the step, above a folder for each variant: the step with that
+// variant, and the step's tests as ordinary files. The package's own tests call
+// the tests of the variant that the environment variable [chosen] names. The
+// variants of a trial use the same port, so they take turns.
 type trial struct {
-	name  string // "step3-concurrency-7"
-	step  step
-	dir   string   // a step will be laid there, and solved
-	tests []string // the test files that the mistakes need
-	// The trial uses this port, such as 20010, instead of 20000. So trials
-	// don't wait for each other.
+	name string // "step3-concurrency-7"
+	step step
+	// prepare changes the copy of the step before the variants are made. It
+	// may solve the step, for example.
+	prepare  func(t testing.TB, s step, dir string)
+	variants []variant
+	tests    []string // the test files that the variants need
+	// The trial uses this port, such as 20010, and the next one, instead of
+	// 20000 and 19999. So trials don't wait for each other. A trial always gets
+	// the same port: with another one, go would compile all of it anew.
 	port     int
-	mistakes []mistake
-	rewrite  func(dir string) // see try
-	file     string           // the test binary, when it's built
+	dir      string            // a new folder, for the step
+	binaries map[string]string // by the flag that they're built with
 }
 
-// chosen is the environment variable that tells a trial which mistake to make.
-const chosen = "TCP_STEPS_MISTAKE"
+// The first ports of the trials, which take two each.
+const (
+	mistakePorts = 20010
+	hintPorts    = 21010
+	rightPorts   = 22010
+)
 
-// try returns the trials of the mistakes. If rewrite isn't nil, it may first
-// change the tests in dir, a copy of a step.
-func try(t *testing.T, steps []step, bank []mistake, rewrite func(dir string)) []*trial {
+// A variant is a step's work in a certain form.
+type variant interface {
+	// id returns the variant's name, which is also its folder's.
+	id() string
+	// make makes the variant in dir, which has the step as the trial prepared
+	// it.
+	make(t *testing.T, dir string)
+}
+
+// chosen is the environment variable that names the variant that a trial's
+// tests call.
+const chosen = "TCP_STEPS_VARIANT"
+
+// judge runs, with the variant, the tests whose names match the regular
+// expression which. Without a second run under the race detector, an exercise
+// takes half the time and says the same.
+func (tr *trial) judge(t *testing.T, v variant, which string, env ...string) verdict {
 	t.Helper()
-	// Small trials: a mistake that changes makes few others compile again.
-	const many = 24
-	group := func(m mistake) string { return fmt.Sprint(m.step, m.testFiles(steps)) }
-	size := map[string]int{}
-	byName := map[string]step{}
-	for _, s := range steps {
-		byName[s.name] = s
-	}
-	for _, m := range bank {
-		require.Containsf(t, byName, m.step, "mistakes/%s: there is no %s", m.name, m.step)
-		size[group(m)]++
-	}
-	var all []*trial
-	byKey := map[string]*trial{}
-	for _, m := range bank {
-		// Choose by name, so that a new mistake doesn't move the others.
-		part := crc32.ChecksumIEEE([]byte(m.name)) % uint32((size[group(m)]+many-1)/many)
-		key := fmt.Sprint(group(m), part)
-		if m.isRace() {
-			key = m.name
-		}
-		if byKey[key] == nil {
-			tr := &trial{name: fmt.Sprint(m.step, "-", len(all)+1), step: byName[m.step],
-				dir: t.TempDir(), tests: m.testFiles(steps), port: 20010 + 2*len(all),
-				rewrite: rewrite}
-			byKey[key] = tr
-			all = append(all, tr)
-		}
-		byKey[key].mistakes = append(byKey[key].mistakes, m)
-	}
-	return all
+	return tr.run(t, v, "-race=false", which, append(env, lesson.WithoutRace+"=1")...)
 }
 
-// testFiles returns the step's test files with the exercises that the mistake
-// names.
-func (m mistake) testFiles(steps []step) []string {
-	var files []string
-	for _, s := range steps {
-		for _, e := range m.caughtBy(s) {
-			if name := path.Base(e.file); !slices.Contains(files, name) {
-				files = append(files, name)
-			}
-		}
-	}
-	return files
-}
-
-// judge runs, with the mistake, the exercises whose names match the regular
-// expression which.
-func (tr *trial) judge(t *testing.T, m mistake, which string, env ...string) verdict {
+// judgeUnderRace is judge under the race detector.
+func (tr *trial) judgeUnderRace(t *testing.T, v variant, which string) verdict {
 	t.Helper()
-	if m.isRace() {
-		return tr.judgeRace(t, m, which, env...)
-	}
-	if tr.file == "" {
-		tr.file = tr.make(t)
-	}
-	tests := command(filepath.Join(filepath.Dir(tr.file), m.id()))
-	tests.Path, tests.Args = tr.file, []string{tr.file, "-test.v=test2json", "-test.paniconexit0",
+	return tr.run(t, v, "-race", which, lesson.RaceOptions())
+}
+
+// run runs tests of the variant in the binary that the flag builds.
+func (tr *trial) run(t *testing.T, v variant, race, which string, env ...string) verdict {
+	t.Helper()
+	file := tr.binary(t, race)
+	tests := command(filepath.Join(filepath.Dir(file), v.id()))
+	tests.Path, tests.Args = file, []string{file, "-test.v=test2json", "-test.paniconexit0",
 		"-test.timeout=5m", "-test.run=" + which}
-	// Without a second run under the race detector, an exercise takes half the
-	// time and says the same.
-	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+m.name,
-		lesson.WithoutRace+"=1")
+	tests.Env = append(append(tests.Env, env...), everything, chosen+"="+v.id())
 	out, _ := tests.CombinedOutput() // its exit status tells no more
 	// test2json only converts. If it ran the tests, they would ignore Ctrl-C.
 	toJSON := exec.Command(test2json())
 	toJSON.Stdin = strings.NewReader(string(out) + "\x16FAIL\n") // the last line of go test
-	v := run(t, toJSON)
+	said := run(t, toJSON)
 	port := fmt.Sprint(":", tr.port)
-	v.output = strings.ReplaceAll(v.output, port, ":20000")
-	for name, r := range v.results {
+	said.output = strings.ReplaceAll(said.output, port, ":20000")
+	for name, r := range said.results {
 		r.output = strings.ReplaceAll(r.output, port, ":20000")
-		v.results[name] = r
+		said.results[name] = r
 	}
-	return v
-}
-
-// judgeRace runs the exercises as a learner does, because AgainUnderRace needs
-// the tests in their own package.
-func (tr *trial) judgeRace(t *testing.T, m mistake, which string, env ...string) verdict {
-	t.Helper()
-	dir := tr.solved(t)
-	m.make(t, dir)
-	compiled.Do(func() { compile(t) })
-	return run(t, command(dir, "test", "-json", "-count=1", "-timeout=5m", "-vet=off", "-run",
-		which, "."), append(env, everything)...)
-}
-
-// solved copies the trial's step, solves it and returns its folder.
-func (tr *trial) solved(t *testing.T) string {
-	t.Helper()
-	dir := layIn(t, tr.dir, tr.step)
-	solve(t, tr.step, dir)
-	if tr.rewrite != nil {
-		tr.rewrite(dir)
-	}
-	return dir
+	return said
 }
 
 // test2json returns the file of Go's tool, which go may have to compile first.
@@ -150,64 +101,105 @@ var test2json = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(file))
 })
 
-// make makes the trial and returns its test binary.
-func (tr *trial) make(t *testing.T) string {
+// binary returns the trial's test binary, built with the flag -race or
+// -race=false. It builds one at the first call.
+func (tr *trial) binary(t *testing.T, race string) string {
 	t.Helper()
 	compiled.Do(func() { compile(t) })
-	dir := tr.solved(t)
-	sources, tests := map[string]string{}, map[string]string{} // by their place in the step
-	walk(t, dir, func(file string) {
-		name, err := filepath.Rel(dir, file)
-		require.NoError(t, err)
-		switch name = filepath.ToSlash(name); {
-		case !strings.HasSuffix(name, ".go"):
-			return
-		case !strings.HasSuffix(name, "_test.go"):
-			sources[name] = read(t, file)
-		case tr.needs(t, name, read(t, file)):
-			tests[name] = read(t, file)
-		}
-		require.NoError(t, os.Remove(file))
-	})
+	if tr.binaries == nil {
+		tr.lay(t)
+		tr.binaries = map[string]string{}
+	}
+	if tr.binaries[race] == "" {
+		dir := filepath.Join(tr.dir, tr.step.name)
+		file := filepath.Join(dir, "trial"+race+".test.exe")
+		out, err := command(dir, "test", "-c", race, "-vet=off", "-ldflags=-s -w", "-o", file,
+			".").CombinedOutput()
+		require.NoErrorf(t, err, "%s", out)
+		tr.binaries[race] = file
+	}
+	return tr.binaries[race]
+}
+
+// lay makes the trial's package and its variants.
+func (tr *trial) lay(t *testing.T) {
+	t.Helper()
+	dir := layIn(t, tr.dir, tr.step)
+	tr.prepare(t, tr.step, dir)
+	sources, tests := tr.take(t, dir)
 	module := "example.com/tcp-steps/" + tr.step.name
-	for _, m := range tr.mistakes {
-		place := filepath.Join(dir, m.id())
+	for _, v := range tr.variants {
+		place := filepath.Join(dir, v.id())
 		for name, text := range sources {
 			write(t, filepath.Join(place, filepath.FromSlash(name)), text)
 		}
-		m.make(t, place)
+		v.make(t, place)
 		for name, text := range tests {
 			writeTest(t, place, name, text)
 		}
 		walk(t, place, func(file string) {
 			text := read(t, file)
 			for _, end := range []string{"/", `"`} { // the longer one first: its result has no `"`
-				text = strings.ReplaceAll(text, `"`+module+end, `"`+module+"/"+m.id()+end)
+				text = strings.ReplaceAll(text, `"`+module+end, `"`+module+"/"+v.id()+end)
 			}
 			write(t, file, text)
 		})
 		makeImportable(t, place)
 	}
 	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(t, module, tests))
-	ports := strings.NewReplacer(":20000", fmt.Sprint(":", tr.port), ":19999", fmt.Sprint(":",
-		tr.port+1))
-	for _, folder := range []string{dir, filepath.Join(dir, "../internal/program")} {
+	usePort(t, tr.port, dir, filepath.Join(dir, "../internal/program"))
+}
+
+// usePort makes the files in the folders use the port instead of 20000, and the
+// next one instead of 19999.
+func usePort(t *testing.T, port int, folders ...string) {
+	t.Helper()
+	ports := strings.NewReplacer(
+		":20000", fmt.Sprint(":", port),
+		"Port: 20000", fmt.Sprint("Port: ", port), // of a net.TCPAddr
+		":19999", fmt.Sprint(":", port+1))
+	for _, folder := range folders {
 		walk(t, folder, func(file string) { write(t, file, ports.Replace(read(t, file))) })
 	}
+}
 
-	file := filepath.Join(dir, "trial.test.exe")
-	out, err := command(dir, "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", file,
-		".").CombinedOutput()
-	require.NoErrorf(t, err, "%s", out)
-	return file
+// take removes the Go files from dir, a step's folder. It returns the sources
+// and the tests that the trial needs, by their place in the step.
+func (tr *trial) take(t *testing.T, dir string) (sources, tests map[string]string) {
+	t.Helper()
+	sources, tests = goFiles(t, dir), map[string]string{}
+	for name, text := range sources {
+		if strings.HasSuffix(name, "_test.go") {
+			delete(sources, name)
+			if tr.needs(name, text) {
+				tests[name] = text
+			}
+		}
+		require.NoError(t, os.Remove(filepath.Join(dir, filepath.FromSlash(name))))
+	}
+	return sources, tests
+}
+
+// goFiles returns the Go files below a step's folder, by their place in the
+// step.
+func goFiles(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	walk(t, dir, func(file string) {
+		if strings.HasSuffix(file, ".go") {
+			name, err := filepath.Rel(dir, file)
+			require.NoError(t, err)
+			files[filepath.ToSlash(name)] = read(t, file)
+		}
+	})
+	return files
 }
 
 var anyExercise = regexp.MustCompile(`(?m)^func (Test\d\d_|Fuzz|Benchmark)`)
 
-// needs reports whether the trial needs a test file. It does if its mistakes
-// name an exercise in the file, or if the file has helpers.
-func (tr *trial) needs(t *testing.T, name, text string) bool {
-	t.Helper()
+// needs reports whether the trial needs a test file. It needs all files that
+// have only helpers.
+func (tr *trial) needs(name, text string) bool {
 	return !anyExercise.MatchString(text) || slices.Contains(tr.tests, name)
 }
 
@@ -240,16 +232,17 @@ func makeImportable(t *testing.T, place string) {
 }
 
 // testsOf returns the source of the package's own tests. Each calls the same
-// test of the chosen mistake.
+// test of the chosen variant.
 func (tr *trial) testsOf(t *testing.T, module string, tests map[string]string) string {
 	t.Helper()
 	data := struct {
 		Chosen   string
-		Mistakes []struct{ Name, Folder string }
+		Variants []struct{ ID, Folder string }
 		Tests    []struct{ Head, Name, Parameter string }
 	}{Chosen: chosen}
 	folder := ""
-	for _, text := range tests {
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		text := tests[name]
 		if externalClause.MatchString(text) {
 			folder = "/tests"
 		}
@@ -258,32 +251,32 @@ func (tr *trial) testsOf(t *testing.T, module string, tests map[string]string) s
 				test[2]})
 		}
 	}
-	for _, m := range tr.mistakes {
-		data.Mistakes = append(data.Mistakes, struct{ Name, Folder string }{m.name, module + "/" +
-			m.id() + folder})
+	for _, v := range tr.variants {
+		data.Variants = append(data.Variants, struct{ ID, Folder string }{v.id(), module + "/" +
+			v.id() + folder})
 	}
 	var out strings.Builder
 	require.NoError(t, trialTests.Execute(&out, data))
 	return out.String()
 }
 
-var testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\((\w+) \*testing\.\w\)`)
+var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\((\w+) \*testing\.\w\)`)
 
 var trialTests = template.Must(template.New("").Parse(`package trial
 
 import (
 	"os"
 	"testing"
-{{range $i, $m := .Mistakes}}
-	m{{$i}} {{printf "%q" $m.Folder}}
+{{range $i, $v := .Variants}}
+	v{{$i}} {{printf "%q" $v.Folder}}
 {{- end}}
 )
 {{range $test := .Tests}}
 {{$test.Head}} {
 	switch os.Getenv({{printf "%q" $.Chosen}}) {
-	{{- range $i, $m := $.Mistakes}}
-	case {{printf "%q" $m.Name}}:
-		m{{$i}}.{{$test.Name}}({{$test.Parameter}})
+	{{- range $i, $v := $.Variants}}
+	case {{printf "%q" $v.ID}}:
+		v{{$i}}.{{$test.Name}}({{$test.Parameter}})
 	{{- end}}
 	}
 }
