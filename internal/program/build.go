@@ -19,12 +19,12 @@ type Built struct {
 	file string
 }
 
-// built holds the folder for what this process has built, and the folders that
-// it has built already, such as "./cmd".
+// built holds the folder for what this process has built, and the patterns that
+// it has built already, such as "./cmd/...".
 var built struct {
 	sync.Mutex
-	dir     string
-	folders []string
+	dir      string
+	patterns []string
 }
 
 // Build builds the program in a folder, such as "./cmd/server", with the race
@@ -48,10 +48,10 @@ func (t *T) Build(folder string) *Built {
 		}
 		built.dir = dir
 	}
-	if all := path.Dir(folder); !slices.Contains(built.folders, all) {
-		built.folders = append(built.folders, all)
+	if all := "./" + path.Dir(folder) + "/..."; !slices.Contains(built.patterns, all) {
+		built.patterns = append(built.patterns, all)
 		rememberSources()
-		build(all + "/...") // what doesn't compile tells only the exercise that needs it
+		build(all) // what doesn't compile tells only the exercise that needs it
 	}
 	file := filepath.Join(built.dir, path.Base(folder))
 	if runtime.GOOS == "windows" {
