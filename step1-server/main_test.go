@@ -58,7 +58,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 		answer := client.Receive(5)
 
 		if answer == "" {
-			awaited := client.Awaited(func() bool { return client.Surplus() != "" })
+			awaited := client.Awaited(client.HasMore)
 			require.Emptyf(t, awaited, `
 				The client sent "hello", and the answer came only after %s.
 

@@ -240,8 +240,9 @@ func (peer *Peer) WasReset() bool { return peer.reset }
 
 // Awaited finds out what a program that hasn't answered is waiting for. It
 // sends a newline, then enough bytes to fill a buffer, then ends the test's
-// half. After each of them it calls answered for a while. It returns the words
-// for what was sent before answered returned true, such as "a newline", or "".
+// half. After each of them it calls answered for an eighth of a second, or for
+// longer if answered waits. It returns the words for what was sent before
+// answered returned true, such as "a newline", or "".
 func (peer *Peer) Awaited(answered func() bool) string {
 	for _, probe := range []struct {
 		name string
@@ -255,7 +256,7 @@ func (peer *Peer) Awaited(answered func() bool) string {
 			break
 		}
 		probe.send()
-		for w := peer.program.countdown(patience / 4); w.more(); time.Sleep(tick) {
+		for w := peer.program.countdown(patience / 8); w.more(); time.Sleep(tick) {
 			if answered() {
 				return probe.name
 			}
@@ -263,6 +264,10 @@ func (peer *Peer) Awaited(answered func() bool) string {
 	}
 	return ""
 }
+
+// HasMore reports whether anything more has arrived. It waits for a tick at
+// most.
+func (peer *Peer) HasMore() bool { return peer.take() != "" }
 
 // Surplus returns what arrives within three ticks, after a message that seemed
 // to be complete.

@@ -368,7 +368,7 @@ func TestPeer_Awaited(t *testing.T) {
 		p := t.Start("lines")
 		client := p.Dial()
 		client.Send("hello")
-		require.Equal(t, "a newline", client.Awaited(func() bool { return client.Surplus() != "" }))
+		require.Equal(t, "a newline", client.Awaited(client.HasMore))
 		client.Rest()
 		require.True(t, client.WasReset())
 		require.Empty(t, client.Awaited(func() bool { return true }), "the connection has ended")
