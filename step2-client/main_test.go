@@ -123,11 +123,11 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 				prints when it's full or at Flush.`, awaited)
 		}
 		require.Truef(t, shown, `
-			The server answered %q, but the client's standard output doesn't contain it. The
-			client %s.
+			The server answered "good evening", but the client's standard output doesn't contain
+			it. The client %s.
 
 			After each line that it sends, the client must Read from the connection and print
-			buf[:n]. The buffer needs a length, and the connection must still be open.`, "good evening", client)
+			buf[:n]. The buffer needs a length, and the connection must still be open.`, client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
 		listener := t.Listen()

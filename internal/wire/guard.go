@@ -162,7 +162,7 @@ func (g *guard) flood(pieces, bytes int) {
 func because(call string, err error) (what, why string) {
 	switch {
 	case err == nil:
-		return "0 and nil", "The slice passed to Read has length 0, so Read has nothing to wait for."
+		return "0 and nil", "Read got a slice of length 0, so it has nothing to wait for."
 	case err == errInputEnded:
 		return "io.EOF", "The input has ended, so the loop must end as well."
 	case err == io.EOF:

@@ -58,7 +58,7 @@ var exhibits = map[string]struct {
 				conn.Read(nil)
 			}
 		},
-		[]string{"Read returned 0 and nil 1000 times", "has length 0"},
+		[]string{"Read returned 0 and nil 1000 times", "a slice of length 0"},
 	},
 	"a wait in a call that the scenario makes itself": {
 		func(t *wire.T) { <-make(chan int) },
@@ -88,7 +88,7 @@ var exhibits = map[string]struct {
 			})
 			client.Receive()
 		},
-		[]string{"Read returned 0 and nil 1000 times", "has length 0"},
+		[]string{"Read returned 0 and nil 1000 times", "a slice of length 0"},
 	},
 	"a loop around Write": {
 		func(t *wire.T) {
