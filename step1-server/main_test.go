@@ -53,6 +53,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 	program.Test(e, "a client that sends hello", func(t *program.T) {
 		server := t.Start()
 		client := server.Dial()
+		server.ComesToRest() // it has accepted the client
 
 		client.Send("hello")
 		answer := client.Receive(5)
@@ -446,6 +447,7 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 		program.Test(e, leaving.name, func(t *program.T) {
 			server := t.Start()
 			witness, client := server.Dial(), server.Dial()
+			server.ComesToRest() // it has accepted both
 			witness.Send("first")
 			require.NotEmptyf(t, witness.Receive(5), `
 				Two clients connected, one right after the other. Client 1 sent "first" and got no
