@@ -163,12 +163,10 @@ func hundredClientsThatDontReadYet(t *wire.T) {
 }
 
 func twentyMessagesAtOnce(t *wire.T) {
-	// On one CPU, a goroutine that's started for a Write runs late. So if the
-	// order can be wrong, it's wrong every time.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
-	t.Wait() // the server waits in Read
+	client.Hold(0) // a Write waits
 	var all strings.Builder
 	for i := range 20 {
 		message := fmt.Sprintf("message %02d ", i+1)
@@ -176,6 +174,8 @@ func twentyMessagesAtOnce(t *wire.T) {
 		client.Send(message)
 	}
 
+	t.Wait()
+	client.Hold(wire.NoLimit) // on one CPU, the last of many Writes goes on first
 	answer := client.Receive()
 
 	require.Equalf(t, len(all.String()), len(answer), `

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,11 +108,11 @@ func (r result) String() string {
 // numbers returns a text of the given size in which no two parts look alike:
 // "0,1,2,3,…".
 func numbers(size int) string {
-	var text strings.Builder
-	for i := 0; text.Len() < size; i++ {
-		fmt.Fprintf(&text, "%d,", i)
+	var text []byte
+	for i := 0; len(text) < size; i++ {
+		text = append(strconv.AppendInt(text, int64(i), 10), ',')
 	}
-	return text.String()[:size]
+	return string(text[:size])
 }
 
 // same returns how many bytes a and b have in common at their beginnings.
