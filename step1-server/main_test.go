@@ -53,7 +53,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 	program.Test(e, "a client that sends hello", func(t *program.T) {
 		server := t.Start()
 		client := server.Dial()
-		require.True(t, server.ComesToRest(), `The client was silent, but the server kept a CPU busy.`)
+		require.True(t, server.ComesToRest(), "The client was silent. The server kept a CPU busy.")
 
 		client.Send("hello")
 		answer := client.Receive(5)
