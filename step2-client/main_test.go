@@ -127,7 +127,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			it. The client %s.
 
 			After each line that it sends, the client must Read from the connection and print
-			buf[:n]. The buffer needs a length, and the connection must still be open.`, client)
+			string(buf[:n]). buf needs a length, and the connection must still be open.`, client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
 		listener := t.Listen()

@@ -136,8 +136,8 @@ func (s *Server) flag() string {
 func (p *Program) why(function, what string) string {
 	switch {
 	case strings.Contains(p.stderr.String(), "nil pointer dereference"):
-		return fmt.Sprintf("\n\nIf net.%s returned an error, the %s is nil. Look at the error "+
-			"before you use it, and print it.", function, what)
+		return fmt.Sprintf("\n\nDoes main call net.%s? If it returned an error, the %s is nil. "+
+			"Look at the error before you use it, and print it.", function, what)
 	case p.cmd.ProcessState.ExitCode() == 0:
 		return fmt.Sprintf("\n\nDoes main call net.%s with \"tcp\" and this address? If it "+
 			"returned an error, print it. When main returns, the program exits.", function)

@@ -169,8 +169,8 @@ func because(call string, err error) (what, why string) {
 		return "io.EOF", "The other side has finished sending, so the loop must end. " +
 			"A break inside a switch or select doesn't leave the loop: return does."
 	case errors.Is(err, net.ErrClosed):
-		return "net.ErrClosed", "The program had called Close itself. " +
-			"Leave the loop after Close: return does."
+		return "net.ErrClosed", "The program had called Close itself, but the loop went on. " +
+			"End the loop when the other side has finished sending, then call Close."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "os.ErrDeadlineExceeded", "The deadline has passed, and the program set no new one."
 	}
