@@ -140,8 +140,7 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 	try func(place string) bool) map[string]bool {
 	t.Helper()
 	needed := map[string]bool{}
-	for test, r := range tr.judgeMistake(t, m, "^("+strings.Join(slices.Collect(maps.Keys(m.red)),
-		"|")+")$").results {
+	for test, r := range tr.judgeMistake(t, m, only(m.caughtBy(tr.step))).results {
 		a, ok := speaker(r.output, all)
 		if !ok || m.red[test] == nil || !try(a.place()) {
 			continue

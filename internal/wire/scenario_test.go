@@ -127,7 +127,8 @@ var exhibits = map[string]struct {
 			})
 			t.Wait()
 		},
-		[]string{"1000 times in a row, each time at once", "That's a busy loop"},
+		[]string{"Accept returned the error", "1000 times in a row, each time at once",
+			"That's a busy loop"},
 	},
 	"goroutines without end that read": {
 		func(t *wire.T) {
