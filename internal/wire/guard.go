@@ -168,6 +168,8 @@ func because(call string, err error) (what, why string) {
 	case err == io.EOF:
 		return "io.EOF", "The other side has finished sending, so the loop must end. " +
 			"A break inside a switch or select doesn't leave the loop: return does."
+	case errors.Is(err, net.ErrClosed) && call == "Accept":
+		return "net.ErrClosed", "The program had closed the listener itself, so the loop must end."
 	case errors.Is(err, net.ErrClosed):
 		return "net.ErrClosed", "The program had called Close itself, but the loop went on. " +
 			"End the loop when the other side has finished sending, then call Close."

@@ -130,6 +130,20 @@ var exhibits = map[string]struct {
 		[]string{"Accept returned the error", "1000 times in a row, each time at once",
 			"That's a busy loop"},
 	},
+	"a loop around Accept after Close": {
+		func(t *wire.T) {
+			ln := t.Listen()
+			t.Go(func() {
+				ln.Close()
+				for {
+					ln.Accept()
+				}
+			})
+			t.Wait()
+		},
+		[]string{"Accept returned net.ErrClosed 1000 times in a row, each time at once",
+			"The program had closed the listener itself, so the loop must end."},
+	},
 	"goroutines without end that read": {
 		func(t *wire.T) {
 			_, conn := t.Client()
