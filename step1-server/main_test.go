@@ -27,7 +27,8 @@ func Test01_ListensOnPort20000(t *testing.T) {
 			The client connected and sent nothing, but the server kept a CPU busy. It %s.
 
 			With nothing to do, a server waits in Accept or Read, so each loop must call one of
-			them. A loop that only starts goroutines never waits: "go" returns at once.`, server)
+			them. A loop that only starts goroutines never waits: "go" returns at once. Neither
+			does a loop that goes on after an error.`, server)
 		require.Truef(t, server.StaysUp(), `
 			The client connected, and then the server was gone: it %s.
 
@@ -105,7 +106,8 @@ func Test03_EchoesEveryMessage(t *testing.T) {
 				The client sent %q and got no answer: process had closed the connection.
 
 				process must serve a client until that client leaves. Read and Write belong in a
-				loop, and Close after it.`, message)
+				loop. Close the connection when the loop has ended: a defer before the loop does
+				that.`, message)
 			require.Falsef(t, answer == "" && served.Returned(), `
 				The client sent %q and got no answer: process had returned.
 
@@ -512,7 +514,8 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 			require.Truef(t, client.Closed(), `
 				%s failed. process returned, but it left the connection open.
 
-				process must close a connection that failed, like any other.`, vanishing.call)
+				process must close a connection that failed, like any other. With a deferred
+				Close, every return closes it.`, vanishing.call)
 		})
 	}
 }

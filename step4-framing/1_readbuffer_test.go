@@ -58,7 +58,7 @@ func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 			{"in pieces of 100 bytes", 100},
 			{"byte by byte", 1},
 		} {
-			if size/cut.bytes > 1100 {
+			if size/cut.bytes > 600 {
 				continue // that would take long and show nothing new
 			}
 			wire.Test(e, countBytes(size)+" "+cut.how,

@@ -718,6 +718,7 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "eight goroutines with small frames", func(t *wire.T) { eightGoroutines(t, 50) })
 	wire.Test(e, "eight goroutines with large frames",
 		func(t *wire.T) { eightGoroutines(t, 150_000) })
+	heldWriteOfThree(e.Scenario("a Write that is held, with frames of three lengths"))
 	wire.Test(e, "a Write that fails once, with one small frame",
 		func(t *wire.T) { failOnce(t, "aaaa") })
 	wire.Test(e, "a Write that fails once, with 20 frames of 100,000 bytes", func(t *wire.T) {
@@ -725,8 +726,7 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	})
 	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
 		func(t *wire.T) { failOnce(t, strings.Repeat("a", 200_000)) })
-	onlyWriteFrame(e)
-	e.AgainUnderRace()
+	heldWriteFails(e.Scenario("a Write that is held, then fails"))
 }
 
 // heldWrite holds the first Write, and lets two other goroutines do what they
@@ -734,25 +734,12 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 func heldWrite(e *lesson.Exercise, takes func(size int) int) {
 	conn := newSlowConn(takes)
 	w := frame.NewWriter(conn, 1<<20)
-	write := func(payload string) *call {
-		return start(e, func() {
-			w.WriteFrame([]byte(payload))
-			w.Flush()
-		})
-	}
 
-	first := write("aaaa")
-	select {
-	case <-conn.stopped:
-	case <-first.done:
-		first.wait()
-		e.Fatalf("WriteFrame and Flush were called and have returned, but nothing was written.")
-	case <-time.After(2 * time.Second):
-		first.wait()
-	}
+	first := write(e, w, "aaaa")
+	conn.holds(first)
 	between := start(e, func() { w.Flush() })
 	between.rest()
-	second := write("bbbb")
+	second := write(e, w, "bbbb")
 	second.rest() // it did what it could while the first one was in Write
 	close(conn.goOn)
 	first.wait()
@@ -769,6 +756,14 @@ func heldWrite(e *lesson.Exercise, takes func(size int) int) {
 
 		If two goroutines are in WriteFrame or Flush at the same time, frames are torn, lost,
 		sent twice, or out of order. One lock must cover the buffer and Write.`, payloads)
+}
+
+// write writes a frame and flushes, in a goroutine of its own.
+func write(e *lesson.Exercise, w *frame.Writer, payload string) *call {
+	return start(e, func() {
+		w.WriteFrame([]byte(payload))
+		w.Flush()
+	})
 }
 
 // eightGoroutines has eight goroutines write five frames each, onto a
@@ -829,6 +824,34 @@ func requireWholeFrames(t *wire.T, sent []byte, size int, err error) {
 		%s`, sorted(letters), said(err), why)
 }
 
+// heldWriteOfThree lets two goroutines with frames of other lengths do what
+// they can while the first one is in Write.
+func heldWriteOfThree(e *lesson.Exercise) {
+	conn := newSlowConn(func(size int) int { return size / 2 })
+	w := frame.NewWriter(conn, 1<<20)
+
+	first := write(e, w, "aaaa")
+	conn.holds(first)
+	second := write(e, w, "bb")
+	second.rest()
+	third := write(e, w, "cccccc")
+	third.rest()
+	close(conn.goOn)
+	first.wait()
+	second.wait()
+	third.wait()
+
+	sent := string(conn.wire)
+	require.Containsf(e, []string{
+		wire.Frames("aaaa", "bb", "cccccc"), wire.Frames("aaaa", "cccccc", "bb"),
+	}, sent, `
+		One goroutine wrote "aaaa". While it was in Write, another one wrote "bb", and a third
+		one "cccccc". On the wire came %s.
+
+		Each frame needs its own header. If a header is kept in a field of the Writer, the
+		lock must cover it from the line that fills it.`, wire.Show(sent))
+}
+
 // failOnce has the first Write take six bytes and fail. What comes later would
 // succeed.
 func failOnce(t *wire.T, payloads ...string) {
@@ -881,17 +904,29 @@ func requireNoMore(t *wire.T, client *wire.Peer, w *frame.Writer, torn string) {
 		wire.Show(torn), said(written), said(flushed))
 }
 
-// onlyWriteFrame never calls Flush, by which one goroutine would wait for
-// another: the race detector sees what WriteFrame alone does.
-func onlyWriteFrame(e *lesson.Exercise) {
-	w := frame.NewWriter(io.Discard, 1<<20)
-	var calls []*call
-	for range 4 {
-		calls = append(calls, start(e, func() { w.WriteFrame([]byte("hello")) }))
-	}
-	for _, call := range calls {
-		call.wait()
-	}
+// heldWriteFails lets another goroutine do what it can while the first one is
+// in Write. Then that Write fails.
+func heldWriteFails(e *lesson.Exercise) {
+	var torn int
+	conn := newSlowConn(func(size int) int { torn = size / 2; return torn })
+	conn.err = errors.New("the network is down")
+	w := frame.NewWriter(conn, 1<<20)
+
+	first := write(e, w, "aaaa")
+	conn.holds(first)
+	second := write(e, w, "bbbb")
+	second.rest()
+	close(conn.goOn)
+	first.wait()
+	second.wait()
+
+	later := string(conn.wire[torn:])
+	require.Emptyf(e, later, `
+		One goroutine was in Write, and another one had called WriteFrame. Then Write failed
+		after %d bytes, but was called again: %s came after them.
+
+		After an error, nothing may be sent. Look at the error of the last Write only while
+		you hold the lock: until then, it can change.`, torn, wire.Show(later))
 }
 
 func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {

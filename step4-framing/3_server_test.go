@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
 	echo "example.com/tcp-steps/step4-framing"
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,7 @@ import (
 
 func Test13_AnswersEveryFrameWhole(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#13-answer-every-frame-whole", "process.go")
+	program.BuildAhead("./cmd/...") // for exercise 22
 	wire.Test(e, "a frame that arrives in two pieces", frameInTwoPieces)
 	wire.Test(e, "messages of every kind", messagesOfEveryKind)
 	wire.Test(e, "messages from 0 bytes to 1 MiB", messagesOfEverySize)

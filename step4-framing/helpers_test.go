@@ -206,6 +206,7 @@ type slowConn struct {
 	takes   func(size int) int // bytes that the first Write sends before it stops
 	stopped chan struct{}      // closed when it has stopped
 	goOn    chan struct{}      // closed when it may go on
+	err     error              // what it returns then instead of sending the rest
 	mu      sync.Mutex
 	began   bool
 	wire    []byte
@@ -235,8 +236,25 @@ func (c *slowConn) Write(p []byte) (int, error) {
 		c.mu.Lock()
 	}
 	defer c.mu.Unlock()
+	if c.err != nil {
+		return n, c.err
+	}
 	c.wire = append(c.wire, p[n:]...)
 	return len(p), nil
+}
+
+// holds waits until the call is in the first Write.
+func (c *slowConn) holds(first *call) {
+	first.e.Helper()
+	select {
+	case <-c.stopped:
+	case <-first.done:
+		first.wait()
+		first.e.Fatalf("WriteFrame and Flush were called and have returned, but nothing was " +
+			"written.")
+	case <-time.After(2 * time.Second):
+		first.wait()
+	}
 }
 
 // A call is code under test that runs in a goroutine outside a bubble: a

@@ -168,7 +168,8 @@ func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
 	require.Equal(t, `        The program exited with status 1 in the middle of the exercise.
 
         log.Fatal and os.Exit end the whole program at once, and every
-        connection with it. Return instead.
+        connection with it. Return instead. A function that has a connection
+        must close it first, with defer or before each return.
 
         the program printed:
           there is no way on

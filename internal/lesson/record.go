@@ -15,6 +15,7 @@ import (
 type record struct {
 	mu sync.Mutex
 	state
+	file *os.File // nil before the first save
 }
 
 // A state is what the file holds.
@@ -98,12 +99,16 @@ func (r *record) save() {
 	if dir == "" {
 		return
 	}
+	if r.file == nil {
+		r.file, _ = os.Create(filepath.Join(dir, "current"))
+	}
 	r.Red = map[int]string{}
 	for n, p := range red {
 		r.Red[n] = p.section
 	}
 	text, _ := json.Marshal(r.state)
-	os.WriteFile(filepath.Join(dir, "current"), text, 0o666)
+	r.file.Truncate(int64(len(text)))
+	r.file.WriteAt(text, 0)
 }
 
 // load returns the state that a supervised process saved in dir, or a zero one.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ func Run(m *testing.M) int {
 	defer func() { os.RemoveAll(raceFolder) }()
 	if dir := os.Getenv(supervised); dir != "" {
 		restoreRed(dir)
+		if flag.Lookup("test.bench").Value.String() == "" {
+			collectLess()
+		}
 		status := m.Run()
 		current.clear()
 		return status
@@ -48,6 +52,14 @@ func Run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	s := supervisor{dir: dir, skip: flag.Lookup("test.skip").Value.String()}
 	return s.run()
+}
+
+// collectLess makes the garbage collector run less often: the tests hold little
+// memory but make much garbage, and a fifth of their time goes into collecting.
+// The limit keeps the garbage far below [maxHeap].
+func collectLess() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(maxHeap / 2)
 }
 
 // restoreRed restores the red exercises of the processes before this one.
@@ -160,7 +172,8 @@ func reason(status int, crash string) string {
 		return "The program called os.Exit" + strings.TrimSuffix(why, ": "+osExit) + `.
 
 			os.Exit ends the whole program at once, and every connection with it. Return
-			instead.`
+			instead. A function that has a connection must close it first, with defer or
+			before each return.`
 	case strings.Contains(crash, " [recovered"): // by the package testing
 		return "The function that the test called crashed" + why + `
 
@@ -175,7 +188,8 @@ func reason(status int, crash string) string {
 		The program exited with status %d in the middle of the exercise.
 
 		log.Fatal and os.Exit end the whole program at once, and every connection with
-		it. Return instead.`, status)
+		it. Return instead. A function that has a connection must close it first, with
+		defer or before each return.`, status)
 }
 
 // osExit is the value with which the package testing panics at os.Exit(0).

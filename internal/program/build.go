@@ -27,6 +27,21 @@ var built struct {
 	patterns []string
 }
 
+// BuildAhead begins to build the programs that a pattern such as "./cmd/..."
+// matches, and doesn't wait for them. Call it some exercises before the first
+// one that calls [T.Build] for them: that one waits for less then. If the tests
+// end first, the go command ends by itself and leaves nothing behind.
+func BuildAhead(pattern string) {
+	building := make(chan struct{})
+	go func() {
+		built.Lock()
+		defer built.Unlock()
+		close(building)
+		buildAll(pattern)
+	}()
+	<-building
+}
+
 // Build builds the program in a folder, such as "./cmd/server", with the race
 // detector if the tests have it. The folder is relative to the tests' folder.
 // The first Build also builds the programs beside that one: all at once take
@@ -41,24 +56,15 @@ func (t *T) Build(folder string) *Built {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skipf("This exercise builds a program, but the go command isn't available here: %v.", err)
 	}
-	if built.dir == "" {
-		dir, err := lesson.TempDir()
-		if err != nil {
-			t.Fatalf("The test can't make a folder for the program: %v.", err)
-		}
-		built.dir = dir
-	}
-	if all := "./" + path.Dir(folder) + "/..."; !slices.Contains(built.patterns, all) {
-		built.patterns = append(built.patterns, all)
-		rememberSources()
-		build(all) // what doesn't compile tells only the exercise that needs it
+	if err := buildAll("./" + path.Dir(folder) + "/..."); err != nil {
+		t.Fatalf("The test can't make a folder for the program: %v.", err)
 	}
 	file := filepath.Join(built.dir, path.Base(folder))
 	if runtime.GOOS == "windows" {
 		file += ".exe"
 	}
 	if _, err := os.Stat(file); err != nil {
-		if out, err := build(folder); err != nil {
+		if out, err := build(folder).CombinedOutput(); err != nil {
 			t.Fatalf("%s doesn't compile:\n\n%s", strings.TrimLeft(folder, "./"),
 				indent(strings.TrimSpace(string(out))))
 		}
@@ -66,16 +72,35 @@ func (t *T) Build(folder string) *Built {
 	return &Built{t, file}
 }
 
-// build builds the programs that a pattern matches into built.dir, and returns
-// what go printed. The caller holds built.
-func build(pattern string) ([]byte, error) {
+// buildAll builds the programs that a pattern matches, unless it has done so.
+// What doesn't compile tells only the exercise that needs it. The caller holds
+// built.
+func buildAll(pattern string) error {
+	if slices.Contains(built.patterns, pattern) {
+		return nil
+	}
+	if built.dir == "" {
+		dir, err := lesson.TempDir()
+		if err != nil {
+			return err
+		}
+		built.dir = dir
+	}
+	built.patterns = append(built.patterns, pattern)
+	rememberSources()
+	build(pattern).Run() // not into a pipe, which would kill go when nothing reads it
+	return nil
+}
+
+// build returns the command that builds the programs that a pattern matches
+// into built.dir. The caller holds built.
+func build(pattern string) *exec.Cmd {
 	// With -buildvcs=false, a damaged .git folder does no harm.
-	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o",
-		built.dir + string(filepath.Separator)}
+	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o", built.dir}
 	if lesson.RaceDetector {
 		args = append(args, "-race")
 	}
-	return exec.Command("go", append(args, pattern)...).CombinedOutput()
+	return exec.Command("go", append(args, pattern)...)
 }
 
 // Start runs the program with the given arguments, in its turn on port 20000.

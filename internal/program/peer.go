@@ -139,8 +139,12 @@ func (p *Program) why(function, what string) string {
 		return fmt.Sprintf("\n\nDoes main call net.%s? If it returned an error, the %s is nil. "+
 			"Look at the error before you use it, and print it.", function, what)
 	case p.cmd.ProcessState.ExitCode() == 0:
-		return fmt.Sprintf("\n\nDoes main call net.%s with \"tcp\" and this address? If it "+
-			"returned an error, print it. When main returns, the program exits.", function)
+		text := fmt.Sprintf("\n\nDoes main call net.%s with \"tcp\" and this address? If it "+
+			"returned an error, print it.", function)
+		if function == "Listen" {
+			text += " When main returns, the program exits."
+		}
+		return text
 	}
 	return ""
 }
