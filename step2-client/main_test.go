@@ -317,6 +317,10 @@ func Test05_QuitsOnQ(t *testing.T) {
 			client.Type(line.typed)
 			message, ended := server.Rest()
 
+			require.Falsef(t, message != "" && ended, `
+				The client sent %s to the server, and then ended the connection.
+
+				Compare the line before you write it.`, wire.Show(message))
 			require.Emptyf(t, message, `
 				The client sent %s to the server.
 
@@ -324,11 +328,13 @@ func Test05_QuitsOnQ(t *testing.T) {
 			require.True(t, ended, `
 				The client didn't close its connection.
 
-				Only the end of the connection tells the server that the client has gone.`)
+				At q, return from main: that ends the connection, and so the server knows that the
+				client has gone. A break inside a switch leaves only the switch.`)
 			require.True(t, client.Ended(), `
 				The client closed its connection, but it kept running.
 
-				A client without a connection has nothing left to do.`)
+				A client without a connection has nothing left to do: return from main. A break
+				inside a switch leaves only the switch.`)
 			require.Falsef(t, client.Crashed(), `
 				The client didn't quit cleanly: it %s.
 

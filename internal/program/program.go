@@ -161,12 +161,13 @@ func (p *Program) Stop() {
 // it shows what happened.
 func (p *Program) finish() {
 	p.e.Helper()
-	state := p.state()
 	if p.e.Failed() && !p.stopped {
+		p.settle() // it may be about to exit
 		for _, peer := range p.peers {
 			peer.take()
 		}
 	}
+	state := p.state()
 	p.end()
 	if held := p.greedy.Load(); held > 0 && !p.e.Failed() {
 		p.e.Errorf(`

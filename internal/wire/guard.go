@@ -152,7 +152,8 @@ func (g *guard) flood(pieces, bytes int) {
 		return
 	}
 	g.report(fmt.Sprintf("Write was called %s, with %d bytes in total.\n\n"+
-		"That's far more than the program received: the loop around Write never ends.",
+		"That's far more than the program received: the loop around Write never ends. "+
+		"A loop that answers one message after another must call Read in each round.",
 		count(pieces, "time"), bytes))
 	runtime.Goexit()
 }
