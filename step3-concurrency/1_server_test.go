@@ -1070,7 +1070,7 @@ func shutdownDuringAccept(t *wire.T) {
 		After Accept, look whether Shutdown has begun: it doesn't know that client yet. Look again
 		after each deadline, which may have replaced Shutdown's.`)
 	require.True(t, first.Ended(), `
-		Serve had just accepted the first client, and it was still connected a second later.`)
+		Client 1 was still connected a second later. Serve had just accepted it.`)
 	require.True(t, first.Closed(), `
 		The server half-closed the first client's connection and didn't close it within a second.`)
 	require.True(t, stopping.Returned(), `
