@@ -1362,7 +1362,27 @@ func interruptWithAnIdleClient(t *program.T) {
 		After a graceful shutdown a program exits with status 0.`, server)
 }
 
+// A server that lingers resets the connection as well if the machine is so busy
+// that the client hasn't read everything half a second later. So a late reset
+// says nothing.
 func interruptWithABusyClient(t *program.T) {
+	server, client, took := interruptDuringAFlood(t)
+	for tries := 1; tries < 3 && client.WasReset() && took > 400*time.Millisecond; tries++ {
+		server.Stop()
+		server, client, took = interruptDuringAFlood(t)
+	}
+
+	require.Falsef(t, client.WasReset(), `
+		The client's connection was reset, so it lost an answer. The server %s.
+
+		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
+		until Shutdown has returned. Give Shutdown a context of its own, with 10 seconds.`, server)
+}
+
+// interruptDuringAFlood interrupts a server that waits in Write. It returns how
+// long after that the client's connection ended.
+func interruptDuringAFlood(t *program.T) (*program.Program, *program.Peer, time.Duration) {
+	t.Helper()
 	server := t.Build("./cmd/server").Start("-quiet")
 	client := server.Dial()
 	client.Flood() // until the server waits in Write
@@ -1372,14 +1392,10 @@ func interruptWithABusyClient(t *program.T) {
 		A program exits when main returns, so main must wait for Serve.`, server)
 
 	server.Interrupt()
+	interrupted := time.Now()
 	server.StaysUp() // unless it exits at once
 	client.Rest()
-
-	require.Falsef(t, client.WasReset(), `
-		The client's connection was reset, so it lost an answer. The server %s.
-
-		A graceful shutdown cuts no answer. Serve returns when Shutdown begins, so main must wait
-		until Shutdown has returned. Give Shutdown a context of its own, with 10 seconds.`, server)
+	return server, client, time.Since(interrupted)
 }
 
 func Test12_HandlesAThousandClients(t *testing.T) {
