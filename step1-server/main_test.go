@@ -251,7 +251,7 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 			require.NotContains(t, server.Stdout(), "[115 104 111 119", `
 				The server printed the message as a list of numbers.
 
-				That's how Println prints a []byte. string(…) makes it text.`)
+				That's how Println prints a []byte. string(buf[:n]) makes text of n bytes.`)
 			require.Falsef(t, !shown && strings.Contains(server.Output(), message), `
 				The server printed %q to its standard error.
 

@@ -102,7 +102,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 		require.NotContains(t, client.Stdout(), "[103 111 111 100", `
 			The client printed the answer as a list of numbers.
 
-			That's how Println prints a []byte. string(…) makes it text.`)
+			That's how Println prints a []byte. string(buf[:n]) makes text of n bytes.`)
 		require.Falsef(t, !shown && strings.Contains(client.Output(), "good evening"), `
 			The client printed the answer to its standard error.
 

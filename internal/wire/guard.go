@@ -173,7 +173,7 @@ func because(call string, err error) (what, why string) {
 		return "net.ErrClosed", "The program had closed the listener itself, so the loop must end."
 	case errors.Is(err, net.ErrClosed):
 		return "net.ErrClosed", "The program had called Close itself, but the loop went on. " +
-			"End the loop when Read or Write returns an error, then call Close."
+			"Call Close after the loop, and end the loop when Read or Write returns an error."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "os.ErrDeadlineExceeded", "The deadline has passed, and the program set no new one."
 	}
