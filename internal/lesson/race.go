@@ -1,9 +1,7 @@
 package lesson
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -114,8 +112,8 @@ func buildForRace(e *Exercise) (string, error) {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve(time.Until(deadline))))
 		defer cancel()
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w",
-		"-overlay="+overlay(dir), "-c", "-o", file, ".")
+	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o",
+		file, ".")
 	// After an interrupt, go test cleans up. Not every system has interrupts.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
@@ -134,28 +132,6 @@ func buildForRace(e *Exercise) (string, error) {
 	return "", fmt.Errorf("it can't be built here. On most systems it needs cgo (CGO_ENABLED=1) "+
 		"and a C compiler, such as gcc or clang. Here go said: %s", firstLine(string(out)))
 }
-
-// overlay writes an overlay file for the go command into dir, and returns its
-// name. It leaves out the test files whose exercises don't need the race
-// detector: the compiler takes longer for all tests than the linker does.
-func overlay(dir string) string {
-	left := map[string]string{}
-	tests, _ := filepath.Glob("*_test.go")
-	for _, test := range tests {
-		text, _ := os.ReadFile(test)
-		if anyTest.Match(text) && !bytes.Contains(text, []byte(".AgainUnderRace()")) {
-			full, _ := filepath.Abs(test)
-			left[full] = "" // as if the file weren't there
-		}
-	}
-	text, _ := json.Marshal(map[string]any{"Replace": left})
-	file := filepath.Join(dir, "overlay.json")
-	os.WriteFile(file, text, 0o666)
-	return file
-}
-
-// anyTest matches a file with tests. A file without any has helpers.
-var anyTest = regexp.MustCompile(`(?m)^func (Test\d|Fuzz|Benchmark)`)
 
 // raceFolder has the tests built with the race detector. Run removes it.
 var raceFolder string

@@ -32,14 +32,11 @@ var built struct {
 // one that calls [T.Build] for them: that one waits for less then. If the tests
 // end first, the go command ends by itself and leaves nothing behind.
 func BuildAhead(pattern string) {
-	building := make(chan struct{})
+	built.Lock()
 	go func() {
-		built.Lock()
 		defer built.Unlock()
-		close(building)
 		buildAll(pattern)
 	}()
-	<-building
 }
 
 // Build builds the program in a folder, such as "./cmd/server", with the race
