@@ -29,6 +29,7 @@ func TestTap(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("one system is enough: the tap has its own tests")
 	}
+	dir := t.TempDir() // in which go finds programs that it has built before
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
 			parts := strings.Split(strings.TrimPrefix(b.comment, "tap: "), " | ")
@@ -40,7 +41,7 @@ func TestTap(t *testing.T) {
 				// tries until the page's pieces come.
 				program.TakeTurn(&lesson.Exercise{T: t})
 				for try := 1; ; try++ {
-					drawn := tapDraws(t, parts[0], parts[1], parts[2], parts[3])
+					drawn := tapDraws(t, dir, parts[0], parts[1], parts[2], parts[3])
 					if strings.Contains(pauseless(drawn), pauseless(b.text)) {
 						return
 					}
@@ -56,7 +57,9 @@ var pauseLine = regexp.MustCompile(`(?m)^.* after [\d.]+ (s|min) .*\n`)
 
 func pauseless(picture string) string { return pauseLine.ReplaceAllString(picture, "") }
 
-func tapDraws(t *testing.T, flags, server, client, typed string) string {
+// tapDraws builds the programs in dir, runs them, types the lines, and returns
+// what the tap draws.
+func tapDraws(t *testing.T, dir, flags, server, client, typed string) string {
 	t.Helper()
 	var ends []func()
 	defer func() {
@@ -65,7 +68,7 @@ func tapDraws(t *testing.T, flags, server, client, typed string) string {
 		}
 	}()
 	run := func(name string, args ...string) (io.Writer, *output) {
-		file := filepath.Join(t.TempDir(), filepath.Base(name))
+		file := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
 		built, err := command(filepath.Join(root, name), "build", "-o", file, ".").CombinedOutput()
 		require.NoErrorf(t, err, "%s: %s", name, built)
 		cmd, out := exec.Command(file, args...), &output{}
