@@ -60,19 +60,17 @@ func Test02_EchoesAMessage(t *testing.T) {
 		answer := client.Receive(5)
 
 		if answer == "" {
-			awaited := client.Awaited(client.HasMore)
+			awaited, why := client.Awaited(client.HasMore)
 			require.Emptyf(t, awaited, `
 				The client sent "hello", and the answer came only after %s.
 
-				ReadString and Scan wait for a newline, io.ReadFull for a full buffer, io.ReadAll
-				for the end of the connection. Read returns what has arrived. A bufio.Writer sends
-				when it's full or at Flush.`, awaited)
+				%s`, awaited, why)
 		}
 		require.Falsef(t, answer == "" && client.HasEnded() && server.StaysUp(), `
 			The client sent "hello", and the server closed the connection without an answer.
 
-			The answer comes first. If main closes the connection after "go process(conn)", it
-			does so before process has read.`)
+			The order is Read, Write, Close. A function doesn't wait for the goroutines that it
+			starts. If it closes the connection, or a defer in it does, they come too late.`)
 		require.NotEmptyf(t, answer, `
 			The client sent "hello" and got no answer. The server %s.
 
@@ -528,6 +526,10 @@ func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
 		client.Send("hello")
 		require.Truef(t, client.Receive(5) != "" || good.StaysUp(), `
 			The port was free, a client sent "hello", and then the server was gone: it %s.`, good)
+		require.NotContains(t, good.Output(), "<nil>", `
+			The port was free, and the server printed an error that's nil.
+
+			<nil> means no error. Look at err first: print it only if it isn't nil.`)
 		good.Stop()
 		t.Listen() // now the test has the port
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,8 +76,8 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 			require.NotEqualf(t, text+line.ending, message, `
 				%q was typed, and the client sent it with its ending.
 
-				The ending says where the line ends at the keyboard. It isn't part of the message.`,
-				text+line.ending)
+				The ending isn't part of the message. strings.Trim and its relatives return the line
+				without it: use what they return. Fprintln adds a new one.`, text+line.ending)
 			require.Equalf(t, text, message, `
 				%q was typed, and the client sent %s. The client %s.
 
@@ -112,22 +113,21 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			The client printed %q, which was typed, but not the server's answer, %q.`,
 			"hello", "good evening")
 		if !shown {
-			awaited := server.Awaited(func() bool {
+			awaited, why := server.Awaited(func() bool {
 				return strings.Contains(client.Stdout(), "good evening")
 			})
 			require.Emptyf(t, awaited, `
 				The server answered, and the client showed the answer only after %s.
 
-				ReadString and Scan wait for a newline, io.ReadFull for a full buffer, io.ReadAll
-				for the end of the connection. Read returns what has arrived. A bufio.Writer
-				prints when it's full or at Flush.`, awaited)
+				%s`, awaited, why)
 		}
 		require.Truef(t, shown, `
 			The server answered "good evening", but the client's standard output doesn't contain
 			it. The client %s.
 
-			After each line that it sends, the client must Read from the connection and print
-			string(buf[:n]). buf needs a length, and the connection must still be open.`, client)
+			After each line that it sends, the client must Read from the open connection and
+			print string(buf[:n]). buf needs a length. When main returns, its goroutines end, and
+			what a bufio.Writer hasn't flushed is lost.`, client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
 		listener := t.Listen()
@@ -145,6 +145,31 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			The bytes after the first n in the buffer aren't part of the answer. A terminal hides
 			zeros, but a file contains them.`)
 	})
+	for _, answer := range []string{strings.Repeat("#", 128), strings.Repeat("=", 512)} {
+		program.Test(e, fmt.Sprintf("an answer of %d bytes", len(answer)), func(t *program.T) {
+			listener := t.Listen()
+			client := t.Start()
+			server := listener.Accept(client)
+
+			client.Type("hello\n")
+			server.Receive(5)
+			server.Send(answer)
+			shown := client.Shows(answer)
+
+			printed := strings.Count(client.Stdout(), answer[:1])
+			require.Falsef(t, !shown && printed >= 100, `
+				The server's answer had %d bytes, and the client printed %d of them.
+
+				In this step an answer has up to 512 bytes. A buffer of 512 bytes holds any of
+				them.`, len(answer), printed)
+			require.Truef(t, shown, `
+				The server answered %s, but the client's standard output doesn't contain it. The
+				client %s.
+
+				An answer can fill the buffer exactly. If the client then waits for more, it may
+				wait forever.`, wire.Show(answer), client)
+		})
+	}
 }
 
 func Test04_SendsLineAfterLine(t *testing.T) {
@@ -234,31 +259,11 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 
 			Read writes to the beginning of the buffer and leaves the rest as it was. The bytes
 			after the first n belong to the answer before.`)
-	})
-	program.Test(e, "answers of 128 and 512 bytes", func(t *program.T) {
-		listener := t.Listen()
-		client := t.Start()
-		server := listener.Accept(client)
+		require.Equal(t, 1, strings.Count(client.Stdout(), "the answer to one"), `
+			With the second answer the client printed the first one again.
 
-		for _, answer := range []string{strings.Repeat("#", 128), strings.Repeat("=", 512)} {
-			client.Type("hello\n")
-			server.Receive(5)
-			server.Send(answer)
-			shown := client.Shows(answer)
-
-			printed := strings.Count(client.Stdout(), answer[:1])
-			require.Falsef(t, !shown && printed >= 100, `
-				The server's answer had %d bytes, and the client printed %d of them.
-
-				In this step an answer has up to 512 bytes. A buffer of 512 bytes holds any of
-				them.`, len(answer), printed)
-			require.Truef(t, shown, `
-				The server answered %s, but the client's standard output doesn't contain it. The
-				client %s.
-
-				An answer can fill the buffer exactly. If the client then waits for more, it may
-				wait forever.`, wire.Show(answer), client)
-		}
+			Each Read returns new bytes. Print those, string(buf[:n]), and nothing of the answers
+			before.`)
 	})
 	program.Test(e, "two lines, typed before the first answer", func(t *program.T) {
 		listener := t.Listen()
@@ -363,6 +368,10 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		server.Close()
 		client.Type("hello\n")
 
+		require.NotContains(t, known, "<nil>", `
+			All was well, and the client printed an error that's nil.
+
+			<nil> means no error. Look at err first: print it only if it isn't nil.`)
 		require.True(t, client.Ended(), `
 			The server closed the connection, and after one more line the client kept running.
 
@@ -376,6 +385,30 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 			The server closed the connection, and the client printed nothing about it.
 
 			Print the error: the person at the keyboard is waiting for an answer.`)
+	})
+	program.Test(e, "a server that resets the connection", func(t *program.T) {
+		listener := t.Listen()
+		client := t.Start()
+		server := listener.Accept(client)
+		client.Type("hello\n")
+		server.Receive(5)
+		server.Send("good evening")
+		client.Shows("good evening")
+		known := client.Output()
+		client.Type("hello again\n")
+		server.Receive(11)
+
+		server.Reset() // while the client waits in Read
+		client.Type("hello\n")
+
+		require.True(t, client.Ended(), `
+			The server reset the connection, and after one more line the client kept running.
+
+			io.EOF isn't the only end. At every error from Read, print it and return.`)
+		require.Truef(t, client.SaysOther(known), `
+			The server reset the connection, and the client printed nothing about it.
+
+			io.EOF isn't the only end. At every error from Read, print it and return.`)
 	})
 }
 

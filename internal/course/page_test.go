@@ -16,8 +16,8 @@ import (
 
 // The templates in pages/ make these files from the bank of mistakes:
 //
-//   - docs/mistakes/README.md is the index by symptom, output.md is a part of
-//     it, and words.md has what people search for.
+//   - docs/mistakes/README.md is the index by symptom, never-ends.md and
+//     output.md are parts of it, and words.md has what people search for.
 //   - The other pages in docs/mistakes are the elements of bankPages.
 //   - Each exercise's section in docs/1-*.md to 4-*.md has a list of its
 //     mistakes.
@@ -34,7 +34,10 @@ const (
 // bankPages are the pages in docs/mistakes, in the order of the exercises. Cut
 // a page that outgrows maxPage in two here.
 var bankPages = []bankPage{
-	{File: "server.md", Title: "The server", step: "step1-server"},
+	{File: "server.md", Title: "The server: messages",
+		step: "step1-server", exercises: []int{1, 2, 3, 4, 5, 6}},
+	{File: "serving.md", Title: "The server: clients and the port",
+		step: "step1-server", exercises: []int{7, 8, 9, 10}},
 	{File: "client.md", Title: "The client", step: "step2-client"},
 	{File: "concurrent-server.md", Title: "The concurrent server: many clients",
 		step: "step3-concurrency", exercises: []int{1, 2, 3, 4}},

@@ -42,8 +42,8 @@ func (w *countdown) more() bool {
 
 // machineIsLate reports whether the program could have run in the countdown's
 // time, but got no processor: it has run for less than a tenth of the time, and
-// either its threads waited for a processor for a quarter of it, or it isn't
-// idle now. A busy loop runs for longer. On a system that doesn't tell,
+// either its threads waited for a processor for a quarter of it, or one is
+// ready to run now. A busy loop runs for longer. On a system that doesn't tell,
 // machineIsLate reports whether a program that does nothing takes long.
 func (w *countdown) machineIsLate() bool {
 	now, activity := look(w.p.cmd.Process.Pid)
@@ -52,7 +52,7 @@ func (w *countdown) machineIsLate() bool {
 	}
 	waited := time.Duration(w.ticks) * tick
 	return now.ran-w.before.ran < waited/10 &&
-		(now.delayed-w.before.delayed > waited/4 || activity != waiting)
+		(now.delayed-w.before.delayed > waited/4 || activity == running)
 }
 
 // takesLong reports whether a program that does nothing takes long here.

@@ -246,27 +246,36 @@ func (peer *Peer) WasReset() bool { return peer.reset }
 // sends a newline, then enough bytes to fill a buffer, then ends the test's
 // half. After each of them it calls answered for an eighth of a second, or for
 // longer if answered waits. It returns the words for what was sent before
-// answered returned true, such as "a newline", or "".
-func (peer *Peer) Awaited(answered func() bool) string {
+// answered returned true, such as "a newline", and which calls wait for that.
+// It returns "" if answered never did, or if the program has ended.
+func (peer *Peer) Awaited(answered func() bool) (what, why string) {
 	for _, probe := range []struct {
-		name string
-		send func()
+		what, why string
+		send      func()
 	}{
-		{"a newline", func() { peer.Send("\n") }},
-		{"4,096 more bytes", func() { peer.Send(strings.Repeat(".", 4096)) }},
-		{"the end of the connection", peer.CloseWrite},
+		{"a newline",
+			"ReadString and Scan wait for a newline. Read returns what has arrived.",
+			func() { peer.Send("\n") }},
+		{"4,096 more bytes",
+			"io.ReadFull waits for a full buffer. A bufio.Writer keeps its bytes until it's " +
+				"full, or until Flush. Read returns what has arrived.",
+			func() { peer.Send(strings.Repeat(".", 4096)) }},
+		{"the end of the connection",
+			"io.ReadAll waits for the end of the connection, and so does the code after a loop " +
+				"that reads to the end. Read returns what has arrived: use it before you read on.",
+			peer.CloseWrite},
 	} {
-		if peer.ended {
+		if peer.ended || peer.program.hasEnded() {
 			break
 		}
 		probe.send()
 		for w := peer.program.countdown(patience / 8); w.more(); time.Sleep(tick) {
 			if answered() {
-				return probe.name
+				return probe.what, probe.why
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // HasMore reports whether anything more has arrived. It waits for a tick at
