@@ -22,8 +22,14 @@ func Test01_ListensOnPort20000(t *testing.T) {
 		server := t.Start()
 
 		server.Dial()
+		rests := server.ComesToRest()
 
-		require.Truef(t, server.ComesToRest(), `
+		require.NotRegexp(t, "address already in use|Only one usage", server.Output(), `
+			A client connected, and then the server called Listen again, while it was listening.
+
+			One Listen is enough for all clients. It belongs before the loop, and only Accept
+			belongs in it.`)
+		require.Truef(t, rests, `
 			The client connected and sent nothing, but the server kept a CPU busy. It %s.
 
 			With nothing to do, a server waits in Accept or Read, so each loop must call one of
@@ -32,8 +38,8 @@ func Test01_ListensOnPort20000(t *testing.T) {
 		require.Truef(t, server.StaysUp(), `
 			The client connected, and then the server was gone: it %s.
 
-			A server listens until it's stopped, so main must accept clients in a loop that never
-			ends. If main returns, the program ends.`, server)
+			A server calls Listen once. Then it calls Accept in a loop that never ends. If main
+			returns, the program ends.`, server)
 	})
 	program.Test(e, "a client that tries another address of this machine", func(t *program.T) {
 		server := t.Start()
@@ -92,11 +98,15 @@ func Test02_EchoesAMessage(t *testing.T) {
 
 func Test03_EchoesEveryMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#3-echo-every-message", "main.go")
-	wire.Test(e, "a client that sends three messages, one by one", func(t *wire.T) {
+	wire.Test(e, "a client that sends twelve messages, one by one", func(t *wire.T) {
 		client, conn := t.Client()
 		served := t.Go(func() { process(conn) })
 
-		for _, message := range []string{"one", "again", "the last"} {
+		messages := []string{"one", "again"} // none is shorter than the one before
+		for n := 3; n <= 12; n++ {
+			messages = append(messages, fmt.Sprint("message ", n))
+		}
+		for _, message := range messages {
 			client.Send(message)
 			answer := client.Receive()
 
@@ -257,7 +267,10 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 				fmt.Println writes.`, message)
 			require.Truef(t, shown, `
 				The client sent %q, but the server's standard output doesn't contain it. The
-				server %s.`, message, server)
+				server %s.
+
+				Print each message before you read on. A bufio.Writer prints at Flush.`, message,
+				server)
 		}
 		require.NotContains(t, server.Stdout(), "\x00", `
 			After the message the server printed bytes of value 0 that the client hadn't sent.
@@ -333,11 +346,15 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 		server := t.Start()
 		client := server.Dial()
 		client.Send("hello")
-		client.Receive(5)
+		answer := client.Receive(5)
 
 		client.CloseWrite()
-		client.Rest()
+		rest, _ := client.Rest()
 
+		require.Falsef(t, answer != "" && rest != "", `
+			The client got its answer, finished sending, and then got %s.
+
+			An echo is the same bytes and nothing else, at the end too.`, wire.Show(rest))
 		require.Truef(t, server.StaysUp(), `
 			The client left, and then the server was gone: it %s.
 
@@ -386,23 +403,27 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 		second.Send("two")
 		second.Receive(3)
 
-		first.Send("three")
-		answer := first.Receive(5)
+		for _, message := range []string{"three", "four"} {
+			first.Send(message)
+			answer := first.Receive(len(message))
 
-		require.Falsef(t, answer == "" && first.HasEnded(), `
-			Client 1 sent "three", but the server had already closed the connection.
+			require.Falsef(t, answer == "" && first.HasEnded(), `
+				Client 1 sent %q, but the server had already closed the connection.
 
-			The server must serve a client until that client leaves, even if others connect.`)
-		require.Falsef(t, answer == "" && strings.Contains(second.Surplus(), "three"), `
-			Client 1 sent "three", and client 2 got it.
+				The server must serve a client until that client leaves, even if others connect.`,
+				message)
+			require.Falsef(t, answer == "" && strings.Contains(second.Surplus(), message), `
+				Client 1 sent %q, and client 2 got it.
 
-			If the clients share a variable or a channel, their answers mix. Each client needs its
-			own.`)
-		require.Equalf(t, "three", answer, `
-			Client 1 sent "three", and %s came back.
+				If the clients share a variable or a channel, their answers mix. Each client needs
+				its own.`, message)
+			require.Equalf(t, message, answer, `
+				Client 1 sent %q, and %s came back.
 
-			Each client gets the answers to its own messages and nothing else.`,
-			wire.Show(answer))
+				Each client gets the answers to its own messages and nothing else. If clients
+				share a connection, a reader or a buffer, one takes what belongs to another.`,
+				message, wire.Show(answer))
+		}
 	})
 	wire.Test(e, "a client that takes its answer late, and another one", func(t *wire.T) {
 		late, lateConn := t.Client()

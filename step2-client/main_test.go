@@ -222,7 +222,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 
 		for _, line := range []struct{ typed, answer string }{
 			{"one", "the answer to one"},
-			{"two", "TWO"},
+			{"two", " TWO\t"},
 			{"\t100%d\xff\x00\r. ", "100%d"},
 			{"你好 \xe5", "你好"},
 			{strings.Repeat("3", 128), "three"},
@@ -233,13 +233,16 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 			require.Equalf(t, line.typed, message, `
 				%s was typed, and the client sent %s. The client %s.
 
-				The message is the line without its ending, with all its other bytes.`,
-				wire.Show(line.typed), wire.Show(message), client)
+				Until the user quits, the client must send each line without its ending, with all
+				its other bytes.`, wire.Show(line.typed), wire.Show(message), client)
 
 			server.Send(line.answer)
 			require.Truef(t, client.Shows(line.answer), `
 				The answer to %s was %s, but the client's standard output doesn't contain it. The
-				client %s.`, wire.Show(line.typed), wire.Show(line.answer), client)
+				client %s.
+
+				Print all bytes of the answer, its spaces too.`,
+				wire.Show(line.typed), wire.Show(line.answer), client)
 		}
 	})
 	program.Test(e, "a long answer, then a short one", func(t *program.T) {
@@ -366,6 +369,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		known := client.Output()
 
 		server.Close()
+		client.ComesToRest() // it may have noticed
 		client.Type("hello\n")
 
 		require.NotContains(t, known, "<nil>", `
@@ -375,8 +379,8 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		require.True(t, client.Ended(), `
 			The server closed the connection, and after one more line the client kept running.
 
-			No more answers can come, and Read returns an error. Print it and return, whichever
-			error it is.`)
+			No more answers can come, and Read returns an error. Print it and return from main,
+			whichever error it is. A return in another goroutine ends only that one.`)
 		require.Falsef(t, client.Crashed(), `
 			The server closed the connection. The client %s.
 
@@ -399,16 +403,17 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 		server.Receive(11)
 
 		server.Reset() // while the client waits in Read
+		client.ComesToRest()
 		client.Type("hello\n")
 
 		require.True(t, client.Ended(), `
 			The server reset the connection, and after one more line the client kept running.
 
-			io.EOF isn't the only end. At every error from Read, print it and return.`)
+			io.EOF isn't the only end. At every error from Read, print it and return from main.`)
 		require.Truef(t, client.SaysOther(known), `
 			The server reset the connection, and the client printed nothing about it.
 
-			io.EOF isn't the only end. At every error from Read, print it and return.`)
+			io.EOF isn't the only end. At every error from Read, print it and return from main.`)
 	})
 }
 

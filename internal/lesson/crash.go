@@ -69,8 +69,8 @@ func learnersLines(text string) string {
 }
 
 // ReasonToWait says what a learner's goroutine in this process is doing now, as
-// part of a failure's message: "it waits at server.go:31 for a lock that's
-// never released". It's for a process in which nothing else happens any more.
+// part of a failure's message: "it polls in a loop, with a Sleep at
+// server.go:31". It's for a process in which nothing else happens any more.
 func ReasonToWait() string {
 	return reasonToWait(stacks())
 }
@@ -124,7 +124,8 @@ func reasonToWait(stacks string) string {
 		return fmt.Sprintf("it waits for a lock at %s. Another goroutine, which may hold that "+
 			"lock, waits in Write at %s because its peer reads nothing", lock, write)
 	case lock != "":
-		return "it waits at " + lock + " for a lock that's never released"
+		return "it waits at " + lock + " for a lock that's still held. Release a lock before you " +
+			"wait in Read, Write or Accept"
 	case network != "":
 		return "it waits at " + network +
 			" for a real network connection or listener, not for the one it was given"

@@ -143,6 +143,8 @@ func (p *Program) why(function, what string) string {
 			"returned an error, print it.", function)
 		if function == "Listen" {
 			text += " When main returns, the program exits."
+		} else {
+			text += " main doesn't wait for a goroutine that calls it."
 		}
 		return text
 	}

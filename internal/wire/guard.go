@@ -82,9 +82,13 @@ func (g *guard) first() string {
 
 func (g *guard) end() { g.over.Store(true) }
 
+// newest is the guard of the scenario that runs, or of the last one.
+var newest atomic.Pointer[guard]
+
 // enter begins a call of the code under test. It counts the call if it does
 // something. It ends the calling goroutine if the test is done: with an error
-// instead, the goroutine might exit the whole process.
+// instead, the goroutine might exit the whole process. If that goroutine
+// belongs to a later scenario, it has kept a connection of an earlier one.
 func (g *guard) enter(calls *counter, does bool) {
 	if g == nil {
 		return
@@ -94,6 +98,11 @@ func (g *guard) enter(calls *counter, does bool) {
 	}
 	if g.over.Load() {
 		g.cut.Store(true)
+		if does && newest.Load() != g {
+			newest.Load().report("The program used a connection whose client had left long ago." +
+				"\n\nA package variable still holds it. What belongs to one client, such as its " +
+				"connection, its reader and its buffer, belongs in local variables.")
+		}
 		runtime.Goexit()
 	}
 }

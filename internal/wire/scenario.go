@@ -57,6 +57,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	e = e.Scenario(scenario)
 	output := lesson.CaptureOutput(e)
 	g := new(guard)
+	newest.Store(g)
 	var t *T
 	done := make(chan struct{})
 	go func() {

@@ -219,6 +219,14 @@ var exhibits = map[string]struct {
 		[]string{"Read on the input returned io.EOF 1000 times in a row", "The input has ended",
 			`│  (typed: "hello\n")`, "│  (the input ends)"},
 	},
+	"a connection of an earlier client": {
+		func(t *wire.T) {
+			client, _ := t.Client()
+			t.Go(func() { past.Write([]byte("hello")) })
+			client.Receive()
+		},
+		[]string{"The program used a connection whose client had left long ago."},
+	},
 	"a lock that's never released": {
 		func(t *wire.T) {
 			client, _ := t.Client()
@@ -296,12 +304,16 @@ var exhibits = map[string]struct {
 // kept keeps an exhibit's memory in use.
 var kept [][]byte
 
+// past is a connection of a scenario before the exhibit.
+var past *wire.Conn
+
 func panicsAtOnce(net.Conn) { panic("that was unexpected") }
 
 func TestTest_FailsInPlainWords(t *testing.T) {
 	if name := os.Getenv("EXHIBIT"); name != "" {
-		wire.Test(lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go"), "an exhibit",
-			exhibits[name].run)
+		e := lesson.Start(t, "docs/0-exhibit.md#1-fail", "main.go")
+		wire.Test(e, "an earlier client", func(t *wire.T) { _, past = t.Client() })
+		wire.Test(e, "an exhibit", exhibits[name].run)
 		return
 	}
 	for name, exhibit := range exhibits {
