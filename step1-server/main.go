@@ -23,6 +23,6 @@ func process(conn net.Conn) {
 // TODO exercise 1: Listen on port 20000
 // TODO exercise 2: Echo a message
 // TODO exercise 8: Serve two clients at once
-// TODO exercise 10: Say so when the port is taken
+// TODO exercise 10: Report that the port is taken
 func main() {
 }

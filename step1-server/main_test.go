@@ -539,8 +539,8 @@ func Test09_SurvivesAClientThatVanishes(t *testing.T) {
 	}
 }
 
-func Test10_SaysSoWhenThePortIsTaken(t *testing.T) {
-	e := lesson.Start(t, "docs/1-server.md#10-say-so-when-the-port-is-taken", "main.go")
+func Test10_ReportsThatThePortIsTaken(t *testing.T) {
+	e := lesson.Start(t, "docs/1-server.md#10-report-that-the-port-is-taken", "main.go")
 	program.Test(e, "the port is taken", func(t *program.T) {
 		good := t.Start() // while the port is free
 		client := good.Dial()

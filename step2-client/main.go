@@ -11,6 +11,6 @@ package main
 // TODO exercise 4: Send line after line
 // TODO exercise 5: Quit on q
 // TODO exercise 6: Exit when the server goes away
-// TODO exercise 7: Say so when no server is listening
+// TODO exercise 7: Report that no server is listening
 func main() {
 }

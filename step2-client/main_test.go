@@ -417,8 +417,8 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 	})
 }
 
-func Test07_SaysSoWhenNoServerIsListening(t *testing.T) {
-	e := lesson.Start(t, "docs/2-client.md#7-say-so-when-no-server-is-listening", "main.go")
+func Test07_ReportsThatNoServerIsListening(t *testing.T) {
+	e := lesson.Start(t, "docs/2-client.md#7-report-that-no-server-is-listening", "main.go")
 	program.Test(e, "no server listens", func(t *program.T) {
 		listener := t.Listen()
 		good := t.Start() // while a server listens

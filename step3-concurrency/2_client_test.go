@@ -479,8 +479,8 @@ func qQuits(t *wire.T, line string) {
 		lesson.ReasonToWait())
 }
 
-func Test18_SaysSoWhenNoServerIsListening(t *testing.T) {
-	e := lesson.Start(t, "docs/3-concurrency.md#18-say-so-when-no-server-is-listening",
+func Test18_ReportsThatNoServerIsListening(t *testing.T) {
+	e := lesson.Start(t, "docs/3-concurrency.md#18-report-that-no-server-is-listening",
 		"cmd/client/main.go")
 	program.Test(e, "no server listens on port 20000", func(t *program.T) {
 		client := t.Build("./cmd/client").Start()

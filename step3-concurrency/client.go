@@ -21,4 +21,4 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 // In cmd/client/main.go, main connects and calls Run:
 //
 // TODO exercise 16: Notice when the server goes away
-// TODO exercise 18: Say so when no server is listening
+// TODO exercise 18: Report that no server is listening
