@@ -27,8 +27,8 @@ func Test01_ListensOnPort20000(t *testing.T) {
 		require.NotRegexp(t, "address already in use|Only one usage", server.Output(), `
 			A client connected, and then the server called Listen again, while it was listening.
 
-			One Listen is enough for all clients. It belongs before the loop, and only Accept
-			belongs in it.`)
+			One Listen is enough for all clients. It belongs before the loop, which begins with
+			Accept.`)
 		require.Truef(t, rests, `
 			The client connected and sent nothing, but the server kept a CPU busy. It %s.
 
