@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// draw returns the pictures of at most two connections: the first one, and the
-// connection that the test used last.
+// draw returns the pictures of at most two connections. If there are more, it
+// draws the first one, and the one that the test used last.
 func (t *T) draw() string {
 	var pictures []string
 	for i, c := range t.conns {
-		if c != t.used && i > 0 {
+		if len(t.conns) > 2 && c != t.used && i > 0 {
 			continue
 		}
 		if len(t.conns) > 1 {
