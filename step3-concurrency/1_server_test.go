@@ -111,11 +111,16 @@ func messagesInTheDefaultLog(t *wire.T) {
 	client.Send("I am here")
 	client.Receive()
 
-	require.NotEmpty(t, log.Lines("I am here"), `
+	lines := log.Lines("I am here")
+	require.NotEmpty(t, lines, `
 		The client sent "I am here", but slog.Default() didn't get the message.
 
 		A program can replace the default log with slog.SetDefault and set its level. A server
 		without a Log of its own uses that one.`)
+	require.Containsf(t, lines[0], "level=DEBUG", `
+		The client sent "I am here", and slog.Default() got it at another level than debug: %s
+
+		The level is the same, whichever log gets the message.`, strings.TrimSpace(lines[0]))
 }
 
 func Test02_KeepsClientsApart(t *testing.T) {
@@ -229,14 +234,14 @@ func clientsThatComeAndGo(t *wire.T) {
 
 func Test04_BacksOffAfterAcceptErrors(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#4-back-off-after-accept-errors", "server.go")
-	wire.Test(e, "Accept fails ten times", acceptFailsTenTimes)
+	wire.Test(e, "Accept fails fifty times", acceptFailsFiftyTimes)
 	wire.Test(e, "Accept fails, works, and fails again", acceptFailsAgain)
 	wire.Test(e, "the listener is closed", listenerIsClosed)
 }
 
-func acceptFailsTenTimes(t *wire.T) {
+func acceptFailsFiftyTimes(t *wire.T) {
 	ln := t.Listen()
-	ln.Fail(slices.Repeat([]error{syscall.EMFILE}, 10)...)
+	ln.Fail(slices.Repeat([]error{syscall.EMFILE}, 50)...)
 	client := ln.Dial()
 	client.Send("hello")
 	serving := t.Call(func() error { return (&echo.Server{}).Serve(ln) })
@@ -249,16 +254,16 @@ func acceptFailsTenTimes(t *wire.T) {
 		This error passes: a descriptor is free again as soon as one client leaves.`,
 		syscall.EMFILE.Error(), serving)
 	pauses := pausesOf(ln)
-	for i, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
-		want *= time.Millisecond
+	for i := range 50 {
+		want := min(5*time.Millisecond<<min(i, 8), time.Second)
 		require.Greaterf(t, len(pauses), i, `
-			After failure %d of 10, Serve didn't call Accept again within a minute.`, i+1)
+			After failure %d of 50, Serve didn't call Accept again within a minute.`, i+1)
 		require.NotZero(t, pauses[i], `
 			Accept failed, and Serve called it again at once.
 
 			As long as no descriptor is free, that's a busy loop that burns a whole CPU.`)
 		require.Equalf(t, want, pauses[i], `
-			After failure %d of 10, Serve called Accept again after %v instead of %v.
+			After failure %d of 50, Serve called Accept again after %v instead of %v.
 
 			The pauses are 5 ms, 10 ms, 20 ms and so on: each twice the one before, up to 1 s.`,
 			i+1, pauses[i], want)
@@ -661,6 +666,7 @@ func noWriteTimeout(t *wire.T) {
 
 func Test08_ShutsDownGracefully(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#8-shut-down-gracefully", "server.go")
+	wire.Test(e, "the error ErrServerClosed", errorOfItsOwn)
 	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
 	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
 	wire.Test(e, "the last answer after Shutdown", lastAnswerAfterShutdown)
@@ -668,8 +674,19 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	wire.Test(e, "a client that doesn't close when the server does", clientThatStays)
 	wire.Test(e, "a client that never stops sending", clientThatNeverStops)
 	wire.Test(e, "Shutdown, while the server is disconnecting a client", shutdownDuringTheEnd)
+	wire.Test(e, "a client that never reads, after WriteTimeout", endAfterAFailedWrite)
 	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
 	wire.Test(e, "ten clients that have left", goroutinesOfClientsThatLeft)
+}
+
+func errorOfItsOwn(t *wire.T) {
+	require.Error(t, echo.ErrServerClosed, `
+		ErrServerClosed is nil, so Serve's caller can't tell it from success.`)
+	require.False(t, echo.ErrServerClosed == net.ErrClosed, `
+		ErrServerClosed is net.ErrClosed. That's what Serve returns if the listener was closed
+		without Shutdown, so its caller can't tell the two apart.
+
+		Make an error of your own, with errors.New.`)
 }
 
 func shutdownWithIdleClients(t *wire.T) {
@@ -690,8 +707,6 @@ func shutdownWithIdleClients(t *wire.T) {
 		read deadline in the past ends Read.`)
 	require.True(t, ln.Closed(), `
 		The listener was still open after a second, so clients can still connect.`)
-	require.Error(t, echo.ErrServerClosed, `
-		ErrServerClosed is nil, so Serve's caller can't tell it from success.`)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
 		Serve didn't return ErrServerClosed: it %s.
 
@@ -792,7 +807,7 @@ func shutdownAfterTheLog(t *wire.T) {
 	ctx := wire.NewContext()
 	server := &echo.Server{IdleTimeout: time.Hour}
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
-	server.Log = wire.OnMessage(func() {
+	server.Log = wire.OnMessage("just in time", func() {
 		shutdown()
 		// Shutdown calls ctx.Done when it has stopped the server and begins to
 		// wait. ctx lets other goroutines run until then.
@@ -820,15 +835,18 @@ func clientThatStays(t *wire.T) {
 	client.Receive()
 
 	t.Call(func() error { return server.Shutdown(context.Background()) })
-	time.Sleep(200 * time.Millisecond)
+	for range 2 {
+		time.Sleep(100 * time.Millisecond)
+		client.Send("and another thing")
+	}
 	t.Wait()
 
 	require.False(t, client.IsClosed(), `
 		The server closed the connection less than 200 ms after Shutdown.
 
 		Bytes that arrive later cause a reset, which can destroy the last answer. Each connection
-		ends with CloseWrite, then half a second of reading, then Close. If you wrap the
-		connection, keep its CloseWrite.`)
+		ends with CloseWrite, then half a second of reading, as many Reads as it takes, then Close.
+		If you wrap the connection, keep its CloseWrite.`)
 	require.True(t, client.Ended() && !client.IsClosed(), `
 		The server didn't half-close the connection before it closed it.
 
@@ -878,6 +896,24 @@ func shutdownDuringTheEnd(t *wire.T) {
 	client.Close()
 }
 
+func endAfterAFailedWrite(t *wire.T) {
+	server := &echo.Server{WriteTimeout: time.Minute}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("hello")
+
+	time.Sleep(time.Minute + 100*time.Millisecond)
+	t.Wait()
+
+	require.False(t, client.IsClosed(), `
+		WriteTimeout was over, and within 100 ms the server closed the connection.
+
+		Every connection ends in three steps, even if Write failed: CloseWrite, half a second of
+		reading, Close. Otherwise bytes that arrive later cause a reset.`)
+	client.Close()
+}
+
 func connectionWithoutCloseWrite(t *wire.T) {
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
@@ -887,11 +923,13 @@ func connectionWithoutCloseWrite(t *wire.T) {
 	client.Receive()
 
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait()
 
-	require.True(t, client.Closed(), `
-		A second after Shutdown the connection was still open.
+	require.True(t, client.IsClosed(), `
+		Shutdown came, and the server waited before it closed the connection.
 
-		A net.Conn without CloseWrite is closed directly.`)
+		A net.Conn without CloseWrite is closed directly: the client can't know that the server
+		waits for its end.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
@@ -935,6 +973,7 @@ func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#9-close-the-rest-when-the-context-ends",
 		"server.go")
 	wire.Test(e, "a client that never reads, and a minute for Shutdown", shutdownRunsOutOfTime)
+	wire.Test(e, "a client that never reads, and a context that's cancelled", shutdownIsCancelled)
 	e.AgainUnderRace()
 }
 
@@ -979,10 +1018,38 @@ func shutdownRunsOutOfTime(t *wire.T) {
 		Shutdown closed the last connection, but Clients returned %d.`, server.Clients())
 }
 
+func shutdownIsCancelled(t *wire.T) {
+	server := &echo.Server{}
+	ln, _ := t.Serve(server)
+	stubborn := ln.Dial()
+	stubborn.Hold(0)
+	stubborn.Send("hello")
+	t.Wait() // the server waits in Write
+	ctx, cancel := context.WithCancel(t.Context())
+	stopping := t.Call(func() error { return server.Shutdown(ctx) })
+	t.Wait()
+
+	cancel()
+	t.Wait()
+
+	require.True(t, stopping.Returned(), `
+		ctx was cancelled, but Shutdown didn't return.
+
+		A context can end without a deadline. Wait for ctx.Done.`)
+	require.ErrorIsf(t, stopping.Err(), context.Canceled, `
+		ctx was cancelled, but Shutdown didn't return ctx's error: it %s.`, stopping)
+	require.True(t, stubborn.IsClosed(), `
+		ctx was cancelled and Shutdown returned, but the client's connection was still open.
+
+		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the server
+		would still read on for half a second.`)
+}
+
 func Test10_ShutsDownAtAnyMoment(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#10-shut-down-at-any-moment", "server.go")
 	wire.Test(e, "Shutdown before Serve", shutdownBeforeServe)
 	wire.Test(e, "two Shutdowns at once", twoShutdownsAtOnce)
+	wire.Test(e, "a second Shutdown that has less time", secondShutdownHasLessTime)
 	wire.Test(e, "Shutdown, while Serve accepts the second client", shutdownDuringAccept)
 	wire.Test(e, "Shutdown, while Serve accepts its only client", shutdownDuringTheOnlyAccept)
 	wire.Test(e, "Shutdown, while process sets a deadline", shutdownDuringADeadline)
@@ -1039,6 +1106,31 @@ func twoShutdownsAtOnce(t *wire.T) {
 
 			Each call must learn that the last client has left, and return nil.`, i+1, call)
 	}
+}
+
+func secondShutdownHasLessTime(t *wire.T) {
+	server := &echo.Server{}
+	ln, _ := t.Serve(server)
+	stubborn := ln.Dial()
+	stubborn.Hold(0)
+	stubborn.Send("hello")
+	t.Wait() // the server waits in Write
+	first := t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+
+	second := t.Call(func() error { return server.Shutdown(ctx) })
+	time.Sleep(time.Minute + time.Second)
+
+	require.Truef(t, second.Returned() && errors.Is(second.Err(), context.DeadlineExceeded), `
+		The first Shutdown had no time limit, and the second one a minute. A minute later the second
+		one hadn't returned its ctx's error: it %s.
+
+		Each call obeys its own ctx, so each needs a select with ctx.Done.`, second)
+	require.Truef(t, first.Returned() && first.Err() == nil, `
+		The second Shutdown closed the last connection, but the first one didn't return nil: it
+		%s.`, first)
 }
 
 // On one CPU, the first client's goroutine hasn't run its first line when Serve

@@ -36,6 +36,8 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 	wire.Test(e, "lines with spaces, signs and bytes of every kind", linesAreSentUnchanged)
 	wire.Test(e, "an answer in three pieces", allPiecesArePrinted)
 	wire.Test(e, "answers with bytes of every kind", answersArePrintedUnchanged)
+	wire.Test(e, "an answer that ends with empty lines", lineEndsArePrinted)
+	wire.Test(e, "a server that reads nothing, but speaks", answersDuringAWriteArePrinted)
 	for _, size := range []int{511, 512, 513, 600, 1024, 4096, 5000} {
 		wire.Test(e, fmt.Sprintf("an answer of %d bytes in one piece", size), func(t *wire.T) {
 			longAnswerIsPrinted(t, size)
@@ -141,6 +143,35 @@ func answersArePrintedUnchanged(t *wire.T) {
 			within a character.`,
 			inPieces(pieces), wire.Show(printed), running)
 	}
+}
+
+func lineEndsArePrinted(t *wire.T) {
+	_, screen, server, _ := runClient(t)
+
+	server.Send("verse\n\n\n")
+
+	require.True(t, screen.Shows("verse"), `
+		The server sent "verse\n\n\n", but the screen didn't show it.`)
+	require.Truef(t, strings.HasPrefix(screen.Text(), "verse\n\n\n"), `
+		The server sent "verse\n\n\n", and the screen showed %s.
+
+		Line ends are bytes of the answer, like all others.`, wire.Show(screen.Text()))
+}
+
+func answersDuringAWriteArePrinted(t *wire.T) {
+	keyboard, screen, server, running := runClient(t)
+	server.Hold(0)
+	keyboard.Type("hello\n")
+	t.Wait() // the client waits in Write
+
+	server.Send("news")
+
+	require.Truef(t, screen.Shows("news"), `
+		The client was waiting in Write, because the server read nothing. Then the server sent
+		"news", and the screen didn't show it. Run %s.
+
+		One goroutine must call Write, and another one Read and print. If a single loop does both,
+		a client and a server that both write wait for each other forever.`, running)
 }
 
 // inPieces returns the pieces in words: "a", then "b".
@@ -253,6 +284,10 @@ func lateAnswersArePrinted(t *wire.T) {
 
 		The client can't know how long the server takes. It waits until the server ends the
 		connection.`, wire.Show(screen.Text()), running)
+	require.Equalf(t, "firstsecond", shown(screen), `
+		The server sent "first" and "second", and closed. The screen showed %s.
+
+		out gets the server's bytes and no others, at the end too.`, wire.Show(screen.Text()))
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		All answers came, then the server closed the connection. Run %s.
 
@@ -368,32 +403,57 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 	wire.Test(e, "a server that resets", func(t *wire.T) {
 		serverGoesAway(t, (*wire.Peer).Reset)
 	})
-	program.Test(e, "the program, when its server closes", func(t *program.T) {
-		listener := t.ListenAnywhere()
-		client := t.Build("./cmd/client").Start("-addr", listener.Addr())
-		server := listener.Accept(client)
+	program.Test(e, "the program without -addr", programWithoutAddr)
+	program.Test(e, "the program, when its server closes", programWhenItsServerCloses)
+}
 
-		server.Close()
+func programWithoutAddr(t *program.T) {
+	listener := t.Listen()
+	client := t.Build("./cmd/client").Start()
+	server := listener.Accept(client)
 
-		require.True(t, client.Ended(), `
-			Nothing was typed, and a second later the program was still running.
+	client.Type("hello\n")
+	server.Receive(5)
+	server.Send("good evening")
 
-			main must return when Run does.`)
-		require.Falsef(t, client.Crashed(), `
-			After the server had closed the connection, the client %s.
+	require.True(t, client.Shows("good evening"), `
+		The server answered, and the program's standard output showed nothing.
 
-			A panic is for bugs in a program. A server that goes away isn't one: report Run's
-			error and exit.`, client)
-		require.Equalf(t, 1, client.ExitStatus(), `
-			After the server had closed the connection, the client ended: it %s.
+		main must call Run with os.Stdin and os.Stdout themselves. A bufio.Writer between them
+		keeps the answers until it's full, or until Flush.`)
+	printed := strings.TrimSpace(client.Stdout())
+	require.Equalf(t, "good evening", printed, `
+		The program's standard output was %s.
 
-			The program that started the client sees only its exit status, and 0 means
-			success. The exercise asks for 1, the usual value.`, client)
-		require.NotEmpty(t, client.Stderr(), `
-			The client printed nothing to its standard error.
+		Standard output is for the server's bytes. Everything else belongs to standard error.`,
+		wire.Show(printed))
+}
 
-			That's where a program says what went wrong.`)
-	})
+func programWhenItsServerCloses(t *program.T) {
+	listener := t.ListenAnywhere()
+	client := t.Build("./cmd/client").Start("-addr", listener.Addr())
+	server := listener.Accept(client)
+
+	server.Close()
+
+	require.True(t, client.Ended(), `
+		Nothing was typed, and a second later the program was still running.
+
+		main must return when Run does.`)
+	require.Falsef(t, client.Crashed(), `
+		After the server had closed the connection, the client %s.
+
+		A panic is for bugs in a program. A server that goes away isn't one: report Run's
+		error and exit.`, client)
+	require.Equalf(t, 1, client.ExitStatus(), `
+		After the server had closed the connection, the client ended: it %s.
+
+		The program that started the client sees only its exit status, and 0 means
+		success. The exercise asks for 1, the usual value.`, client)
+	require.NotEmpty(t, client.Stderr(), `
+		The client printed nothing to its standard error.
+
+		That's where a program says what went wrong.`)
 }
 
 func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
@@ -408,6 +468,11 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 
 	goAway(server)
 
+	require.Equalf(t, "hello", shown(screen), `
+		The server sent "hello" and went away, and the screen showed %s.
+
+		out gets the server's bytes and no others. Return the error: main reports it.`,
+		wire.Show(screen.Text()))
 	require.True(t, running.Returned(), `
 		Nothing was typed after that, and Run didn't return.
 
@@ -427,7 +492,7 @@ func Test17_QuitsOnQ(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#17-quit-on-q", "client.go")
 	wire.Test(e, "lines that only look like q", func(t *wire.T) {
 		keyboard, _, server, running := runClient(t)
-		for _, line := range []string{"quiz", " q ", "qq", "Q!"} {
+		for _, line := range []string{"quiz", " q ", "q ", "\tQ", "qq", "Q!"} {
 			keyboard.Type(line + "\n")
 
 			sent := server.Receive()
@@ -441,10 +506,24 @@ func Test17_QuitsOnQ(t *testing.T) {
 	for _, line := range []string{"q\n", "Q\n", "q\r\n", "Q\r\n", "q"} {
 		wire.Test(e, fmt.Sprintf("the line %q", line), func(t *wire.T) { qQuits(t, line) })
 	}
+	program.Test(e, "the program, when q is typed", programQuits)
+}
+
+func programQuits(t *program.T) {
+	listener := t.ListenAnywhere()
+	client := t.Build("./cmd/client").Start("-addr", listener.Addr())
+	listener.Accept(client)
+
+	client.Type("q\n")
+
+	require.Truef(t, client.Ended() && client.ExitStatus() == 0, `
+		q was typed, and the client %s.
+
+		Then Run returns nil, and nil is a good end: main exits with status 0.`, client)
 }
 
 func qQuits(t *wire.T, line string) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, screen, server, running := runClient(t)
 	keyboard.Type("hello\n")
 	server.Receive()
 
@@ -466,6 +545,10 @@ func qQuits(t *wire.T, line string) {
 		Run %s.
 
 		Quitting is a good end, so Run must return nil.`, running)
+	require.Emptyf(t, screen.Text(), `
+		The server had sent nothing, and the screen showed %s.
+
+		out gets the server's bytes and no others.`, wire.Show(screen.Text()))
 	require.True(t, server.Closed(), `
 		Run returned, but its connection was still open.
 

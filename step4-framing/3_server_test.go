@@ -942,7 +942,7 @@ func shutdownAfterTheLog(t *wire.T) {
 	ctx := wire.NewContext()
 	server := &echo.Server{IdleTimeout: time.Hour}
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
-	server.Log = wire.OnMessage(func() {
+	server.Log = wire.OnMessage("just in time", func() {
 		shutdown()
 		ctx.WaitUntilWatched()
 	})

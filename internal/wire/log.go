@@ -56,15 +56,17 @@ func (log *Log) Failures() []string {
 	return append(log.Lines("level=WARN"), log.Lines("level=ERROR")...)
 }
 
-// OnMessage returns a logger that calls do for each record at debug level: when
-// a server logs a message. It drops all records.
-func OnMessage(do func()) *slog.Logger {
-	return slog.New(messageHandler{slog.DiscardHandler, do})
+// OnMessage returns a logger that calls do for each record with the message in
+// its text or in an attribute: when a server logs that message. It drops all
+// records.
+func OnMessage(message string, do func()) *slog.Logger {
+	return slog.New(messageHandler{slog.DiscardHandler, message, do})
 }
 
 type messageHandler struct {
 	slog.Handler
-	do func()
+	message string
+	do      func()
 }
 
 func (h messageHandler) Enabled(context.Context, slog.Level) bool { return true }
@@ -74,7 +76,12 @@ func (h messageHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h messageHandler) WithGroup(string) slog.Handler { return h }
 
 func (h messageHandler) Handle(_ context.Context, r slog.Record) error {
-	if r.Level == slog.LevelDebug {
+	has := strings.Contains(r.Message, h.message)
+	r.Attrs(func(a slog.Attr) bool {
+		has = has || strings.Contains(a.Value.String(), h.message)
+		return !has
+	})
+	if has {
 		h.do()
 	}
 	return nil

@@ -15,15 +15,30 @@ type piece struct {
 	err  error
 }
 
-// run has two goroutines that only read, one from each side. What to do with it
-// is decided here, in one place.
+// errQuit is what the keyboard's goroutine ends with when q is typed.
+var errQuit = errors.New("quit")
+
+// Run has two goroutines, one for each direction. What to do when one of them
+// ends is decided here, in one place.
 func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 	over := make(chan struct{})
 	defer close(over)
 	defer conn.Close()
 
 	keyboard := bufio.NewReader(in)
-	lines := reads(over, func() (string, error) { return keyboard.ReadString('\n') })
+	lines := reads(over, func() (string, error) {
+		line, err := keyboard.ReadString('\n')
+		text := strings.TrimRight(line, "\r\n")
+		if text == "q" || text == "Q" {
+			return "", errQuit
+		}
+		if text != "" {
+			if _, err := io.WriteString(conn, text); err != nil {
+				return "", err
+			}
+		}
+		return "", err
+	})
 	buf := make([]byte, 2048)
 	answers := reads(over, func() (string, error) {
 		n, err := conn.Read(buf)
@@ -48,17 +63,10 @@ func Run(conn net.Conn, in io.Reader, out io.Writer) error {
 				return answer.err
 			}
 		case line := <-lines:
-			text := strings.TrimRight(line.text, "\r\n")
-			if text == "q" || text == "Q" {
-				return nil
-			}
-			if text != "" {
-				if _, err := io.WriteString(conn, text); err != nil {
-					return err
-				}
-			}
 			switch {
 			case line.err == nil:
+			case line.err == errQuit:
+				return nil
 			case line.err == io.EOF:
 				lines = nil // nothing comes from there any more
 				closeWrite(conn)
