@@ -27,7 +27,8 @@ func twoLongMessages(t *wire.T) {
 	second, conn2 := t.Client()
 	t.Go(func() { echo.Process(conn2) })
 
-	second.Send(long)
+	other := strings.Repeat("another,", 25)
+	second.Send(other)
 	answer := second.Receive()
 
 	require.NotEmpty(t, answer, `
@@ -36,12 +37,23 @@ func twoLongMessages(t *wire.T) {
 
 		A bufio.Reader reads from the connection it was made for. If process keeps one for
 		longer than its connection, it must Reset it to the new one.`)
-	require.Equalf(t, long, answer, `
-		The first client got its 200 bytes back. The second one sent the same bytes and got
-		%s.
+	require.Equalf(t, other, answer, `
+		The first client got its 200 bytes back. The second one sent %s and got %s.
 
 		If process keeps a reader or a buffer for longer than its connection, one client's
-		bytes can reach another one. Every connection needs its own.`, wire.Show(answer))
+		bytes can reach another one. Every connection needs its own.`,
+		wire.Show(other), wire.Show(answer))
+
+	again := strings.Repeat("again", 40)
+	client.Send(again)
+	answer = client.Receive()
+
+	require.Equalf(t, again, answer, `
+		Each of the two clients got its 200 bytes back. Then the first one sent %s and got %s.
+
+		If the reader is in a package variable, process replaced it when the second client
+		came. Every connection needs its own, in a variable inside process.`,
+		wire.Show(again), wire.Show(answer))
 }
 
 func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
