@@ -77,7 +77,9 @@ func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {
 				func(t *wire.T) { messageInPieces(t, size, cut.bytes) })
 		}
 	}
-	special := []string{"  spaces  \t", "100% %d", "a\r\n", "\n", "\x00\xff", "世界"[:4]}
+	special := []string{
+		"  spaces  \t", "100% %d", "a\r\n", "\n", "a\x00", "\x00", "\x00\xff", "世界"[:4],
+	}
 	for _, text := range special {
 		wire.Test(e, "a message with special bytes",
 			func(t *wire.T) { specialMessage(t, text) })
@@ -139,6 +141,12 @@ func requireEcho(t *wire.T, client *wire.Peer, sent string) {
 // failWithPart sends more, and says whether the missing bytes came then.
 func failWithPart(t *wire.T, client *wire.Peer, sent string, answered int) {
 	t.Helper()
+	require.NotEmptyf(t, strings.TrimRight(sent[answered:], "\x00"), `
+		The client sent %s and got %s, without the zeros at its end.
+
+		A zero is a byte like any other. If process trims the zeros that Read left in its
+		array, it trims these too. Only n says where the bytes of Read end.`,
+		wire.Show(sent), wire.Show(sent[:answered]))
 	client.Send(strings.Repeat(".", 200))
 	late := client.Receive()
 
