@@ -94,6 +94,7 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 	wire.Test(e, "26 frames with 10,000 bytes each before Flush", manyBytesBeforeFlush)
 	wire.Test(e, "frames of many sizes before Flush", manySizesBeforeFlush)
 	wire.Test(e, "Flush without a frame", flushOfNothing)
+	wire.Test(e, "two calls of Flush after a frame", flushTwice)
 }
 
 func oneSmallFrame(t *wire.T) {
@@ -229,6 +230,26 @@ func flushOfNothing(t *wire.T) {
 
 		A server that flushes before each Read would make a system call for nothing, perhaps
 		after its deadline.`)
+}
+
+func flushTwice(t *wire.T) {
+	_, conn := t.Lend()
+	var calls []int // how many bytes each Write got
+	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
+		calls = append(calls, len(p))
+		return conn.Write(p)
+	}), 10)
+
+	send(t, w, "hello")
+	before := len(calls)
+	send(t, w) // only Flush
+
+	require.Lenf(t, calls, before, `
+		The first Flush sent the frame. The second one had nothing to send, but called Write
+		with %d bytes.
+
+		If Flush compares its buffer with nil, look at its length instead. A slice that was
+		emptied with [:0] isn't nil.`, calls[len(calls)-1])
 }
 
 func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
