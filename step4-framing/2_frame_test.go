@@ -601,6 +601,11 @@ func deadline(t *wire.T, cut int) {
 
 		The stream hasn't ended. A caller who sets a deadline looks for
 		os.ErrDeadlineExceeded.`, late)
+	require.Emptyf(t, late.payload, `
+		No more bytes came before Read's deadline. ReadFrame %v.
+
+		ReadFrame must never return part of a payload, whatever the error is. A caller who
+		takes it for a message acts on half an order.`, late)
 }
 
 // emptyReads has ten calls of Read return nothing before each byte.
