@@ -642,6 +642,7 @@ func Test10_RefusesHostileLengths(t *testing.T) {
 	}
 	wire.Test(e, "a Writer that has written nothing", newWriter)
 	wire.Test(e, "a frame as large as the limit", frameOfTheLimit)
+	wire.Test(e, "a limit of 0, an empty frame, then one of 1 byte", limitOf0)
 	if strconv.IntSize == 64 {
 		wire.Test(e, "a limit of 4,294,967,296", limitOf64Bits)
 	}
@@ -707,6 +708,27 @@ func frameOfTheLimit(t *wire.T) {
 		The limit is 10, and the payload has 10 bytes. ReadFrame %v.
 
 		The limit is the largest payload, its header not counted.`, got)
+}
+
+func limitOf0(t *wire.T) {
+	client, conn := t.Lend()
+	r := frame.NewReader(conn, 0)
+
+	client.Send(wire.Frames(""))
+	empty := next(t, r)
+
+	require.Equalf(t, result{}, empty, `
+		For the empty frame, ReadFrame %v.
+
+		A limit of 0 allows empty payloads.`, empty)
+
+	client.Send(wire.Frames("a"))
+	refused := next(t, r)
+
+	require.ErrorIsf(t, refused.err, frame.ErrTooLarge, `
+		For the frame of 1 byte, ReadFrame %v.
+
+		A limit of 0 allows only empty payloads. It doesn't mean that there's no limit.`, refused)
 }
 
 func limitOf64Bits(t *wire.T) {
