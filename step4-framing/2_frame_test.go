@@ -984,6 +984,7 @@ func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
 	wire.Test(e, "two Writers", twoWriters)
 	wire.Test(e, "a stream of frames, each read", readWithoutAllocating)
 	wire.Test(e, "frames, each written and flushed", writeWithoutAllocating)
+	wire.Test(e, "two Readers, one with half a header", halfAHeader)
 }
 
 var sizes = []string{
@@ -1095,4 +1096,36 @@ func twoWriters(t *wire.T) {
 
 		If a buffer goes back to a pool, it belongs to the next Writer. It may go back only
 		when Write has returned.`, sent)
+}
+
+func halfAHeader(t *wire.T) {
+	client1, conn1 := t.Lend()
+	client2, conn2 := t.Lend()
+	r1, r2 := frame.NewReader(conn1, 1<<20), frame.NewReader(conn2, 1<<20)
+	const half = headerSize / 2
+	other := strings.Repeat("b", 70_000) // its header begins with other bytes
+
+	client1.Send(wire.Frames("first")[:half])
+	var first result
+	reading := t.Go(func() {
+		payload, err := r1.ReadFrame()
+		first = result{string(payload), err}
+	})
+	t.Wait()
+	client2.Send(wire.Frames(other))
+	second := next(t, r2)
+	client1.Send(wire.Frames("first")[half:])
+	if !reading.Returned() {
+		first = result{err: errWaits}
+	}
+
+	require.Truef(t, second == result{payload: other}, `
+		One Reader had 2 bytes of a header. For another one a frame of 70,000 bytes came, and
+		its ReadFrame %v.`, second)
+	require.Equalf(t, result{payload: "first"}, first, `
+		One Reader had 2 bytes of the header of "first". Then another one read a frame of
+		70,000 bytes. The rest of "first" came, and the first one's ReadFrame %v.
+
+		If the header is read into a package variable, all Readers write into it. Keep it in
+		the Reader.`, first)
 }
