@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -256,6 +257,7 @@ func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#5-refuse-to-write-oversized-frames", "frame/frame.go")
 	wire.Test(e, "a limit of 10, a payload of 11 bytes, then one of 10", elevenBytes)
 	wire.Test(e, "a limit of 10, two payloads of 10 bytes, then Flush", twiceTheLimit)
+	wire.Test(e, "a limit of 10, a payload of 4 bytes, then one of 11", refusalBehindAFrame)
 	wire.Test(e, "a limit of 0, a payload of 1 byte", func(t *wire.T) {
 		_, conn := t.Lend()
 
@@ -307,6 +309,22 @@ func elevenBytes(t *wire.T) {
 
 		That frame has 14 bytes. If there are more, part of the refused frame was still in the
 		buffer.`, wire.Show(arrived))
+}
+
+func refusalBehindAFrame(t *wire.T) {
+	client, conn := t.Lend()
+	w := frame.NewWriter(conn, 10)
+
+	writeFrame(t, w, "good")
+	writeFrame(t, w, "eleven byte")
+	send(t, w) // only Flush
+	arrived := client.Receive()
+
+	require.Equalf(t, wire.Frames("good"), arrived, `
+		"good" was written, then a payload of 11 bytes was refused. Flush sent %s.
+
+		A refused frame does no harm to the others, and one that's in the buffer stays there.`,
+		wire.Show(arrived))
 }
 
 func twiceTheLimit(t *wire.T) {
@@ -493,6 +511,17 @@ func writeEmpty(t *wire.T) {
 		Instead of a header with length 0, %s came.
 
 		An empty message is a message, and the peer may be waiting for it.`, wire.Show(arrived))
+
+	t.Go(func() {
+		w.WriteFrame(nil)
+		w.Flush()
+	})
+	arrived = client.Receive()
+
+	require.Equalf(t, wire.Frames(""), arrived, `
+		WriteFrame was called with nil, then Flush. Instead of a header with length 0, %s came.
+
+		A nil slice has length 0, so it's an empty payload too.`, wire.Show(arrived))
 }
 
 func readEmpty(t *wire.T) {
@@ -545,6 +574,7 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 		wire.Test(e, fmt.Sprintf("a deadline after %d of a frame's 9 bytes", cut),
 			func(t *wire.T) { deadline(t, cut) })
 	}
+	wire.Test(e, "a reset after 6 of a frame's 9 bytes", resetInsideAFrame)
 	wire.Test(e, "a Read that often returns neither a byte nor an error", emptyReads)
 }
 
@@ -608,6 +638,22 @@ func deadline(t *wire.T, cut int) {
 		takes it for a message acts on half an order.`, late)
 }
 
+func resetInsideAFrame(t *wire.T) {
+	client, conn := t.Lend()
+	r := frame.NewReader(conn, 1<<20)
+
+	client.Send(wire.Frames("hello")[:6])
+	t.Wait()
+	client.Reset()
+	got := next(t, r)
+
+	require.ErrorIsf(t, got.err, syscall.ECONNRESET, `
+		The peer reset the connection. ReadFrame %v.
+
+		io.ErrUnexpectedEOF says that the stream has ended. Any other error of Read goes to the
+		caller as it is.`, got)
+}
+
 // emptyReads has ten calls of Read return nothing before each byte.
 func emptyReads(t *wire.T) {
 	bytes, calls := wire.Frames("hello"), 0
@@ -659,7 +705,7 @@ func hostileHeader(t *wire.T, header string) {
 		got = next(t, r)
 	})
 
-	require.Falsef(t, taken > 0.5, `
+	require.Falsef(t, taken > 0.55, `
 		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory before
 		any of the payload had come.
 
@@ -690,7 +736,7 @@ func newWriter(t *wire.T) {
 		t.Go(func() { frame.NewWriter(io.Discard, 1<<20) }).Returned()
 	})
 
-	require.Falsef(t, taken > 0.5, `
+	require.Falsef(t, taken > 0.55, `
 		The limit is 1 MiB. NewWriter took %.1f MiB of memory.
 
 		Most clients say little. A Writer that has written no large frame needs no large

@@ -200,10 +200,10 @@ func serverStopsReading(t *wire.T) {
 		What the program printed may say why. A client may take its time to read.`)
 	read := 256*len(frame) - client.Unread()
 	require.LessOrEqualf(t, read, 4<<20, `
-		The server read %d MiB of them, though the client read no answer.
+		The server read %d bytes of them, more than 4 MiB, though the client read no answer.
 
 		If it keeps the answers, they fill its memory. While Write waits, the server must stop
-		reading. Then the kernel's buffers fill up, and the client must wait as well.`, read>>20)
+		reading. Then the kernel's buffers fill up, and the client must wait as well.`, read)
 }
 
 func clientNeverReads(t *wire.T, sent string) {
@@ -348,15 +348,20 @@ func noWriteTimeout(t *wire.T) {
 
 func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#15-answer-a-pipeline-in-few-writes", "process.go")
-	wire.Test(e, "a frame and a half", frameAndAHalf)
+	wire.Test(e, "a frame, and the next one's header and a byte", func(t *wire.T) {
+		frameAndAPart(t, headerSize+1)
+	})
+	wire.Test(e, "a frame, and half of the next one's header", func(t *wire.T) {
+		frameAndAPart(t, headerSize/2)
+	})
 	wire.Test(e, "32 frames in one piece", framesInOnePiece)
 }
 
-func frameAndAHalf(t *wire.T) {
+func frameAndAPart(t *wire.T, part int) {
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
 	all := wire.Frames("one", "two")
-	cut := len(all) - 2
+	cut := len(wire.Frames("one")) + part
 
 	client.Send(all[:cut])
 	early := strings.Join(client.Arrived(), "")
@@ -665,15 +670,23 @@ func logOfTwoMessages(t *wire.T) {
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
 	client := ln.Dial()
 
-	client.Send(wire.Frames("the first one", "the second one"))
+	long := "  the second one" + strings.Repeat(" and on", 20)
+
+	client.Send(wire.Frames("the first one", long))
 	client.Receive()
 
 	first, second := log.Lines("the first one"), log.Lines("the second one")
 	require.Truef(t, len(first) == 1 && len(second) == 1 && first[0] != second[0], `
-		The frames had "the first one" and "the second one". The log:
+		The frames had "the first one" and %s. The log:
 		%s
 
-		Each message gets an entry of its own.`, entries(log.String()))
+		Each message gets an entry of its own.`, wire.Show(long), entries(log.String()))
+	require.Containsf(t, second[0], long, `
+		A frame had %d bytes, %s, and Log got another text:
+		%s
+
+		The entry contains the message, all of it, with its spaces.`, len(long), wire.Show(long),
+		entries(second[0]))
 }
 
 func logOfAPercentSign(t *wire.T) {
@@ -854,7 +867,8 @@ func shutdownWithIdleClients(t *wire.T) {
 }
 
 func shutdownInsideAFrame(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
+	log := t.Log(slog.LevelInfo)
+	server := &echo.Server{IdleTimeout: time.Hour, Log: log.Logger}
 	ln, _ := t.Serve(server)
 	client := ln.Dial()
 	client.Send(wire.Frames("too late")[:7])
@@ -873,6 +887,11 @@ func shutdownInsideAFrame(t *wire.T) {
 		The rest of the frame may never come.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had disconnected its only client. Shutdown didn't return nil: it %s.`, stopping)
+	require.Emptyf(t, log.Failures(), `
+		Shutdown disconnected a client that had sent half a frame. Log got a warning or an error:
+		%s
+
+		Shutdown cut that frame, not the client, so it's no failure.`, entries(log.String()))
 }
 
 func shutdownDuringAnAnswer(t *wire.T) {

@@ -37,7 +37,7 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 	wire.Test(e, "two lines and a half", wholeLinesAreSent)
 	wire.Test(e, "a last line without an ending", lastLineIsOneFrame)
 	wire.Test(e, "an input that ends after a line ending", endIsNoFrame)
-	for _, q := range []string{"q\n", "Q\n", "q\r\n", "Q\r\n"} {
+	for _, q := range []string{"q\n", "Q\n", "q\r\n", "Q\r\n", "q"} {
 		wire.Test(e, fmt.Sprintf("a line, then %q", q), func(t *wire.T) { qIsNoFrame(t, q) })
 	}
 	wire.Test(e, "a server that closes while CloseWrite is still running", fastServerIsAGoodEnd)
@@ -115,14 +115,15 @@ func longLineIsOneFrame(t *wire.T, size int) {
 	keyboard, _, server, running := runClient(t)
 	line := strings.Repeat("0123456789", size/10+1)[:size]
 
-	keyboard.Type(line + "\n")
+	keyboard.Type(line + "\r\n")
 
 	sent := server.Receive()
 	require.Truef(t, sent == wire.Frames(line), `
 		Instead of one frame with the line, %s was sent. Run %s.
 
 		A line may have up to 1 MiB. A bufio.Scanner stops at 64 KiB unless you give it a larger
-		buffer, and the line ending must fit into that as well.`, wire.Show(sent), running)
+		buffer, and the line ending, \n or \r\n, must fit into that as well.`, wire.Show(sent),
+		running)
 }
 
 func wholeLinesAreSent(t *wire.T) {
@@ -185,6 +186,9 @@ func qIsNoFrame(t *wire.T, q string) {
 	keyboard, _, server, running := runClient(t)
 
 	keyboard.Type("hello\n" + q)
+	if !strings.HasSuffix(q, "\n") {
+		keyboard.End()
+	}
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `

@@ -124,8 +124,7 @@ func reasonToWait(stacks string) string {
 		return fmt.Sprintf("it waits for a lock at %s. Another goroutine, which may hold that "+
 			"lock, waits in Write at %s because its peer reads nothing", lock, write)
 	case lock != "":
-		return "it waits at " + lock + " for a lock that's still held. Release a lock before you " +
-			"wait in Read, Write or Accept"
+		return "it waits at " + lock + " for a lock that's still held"
 	case network != "":
 		return "it waits at " + network +
 			" for a real network connection or listener, not for the one it was given"

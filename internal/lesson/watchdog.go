@@ -46,8 +46,8 @@ func overdrawn() string {
 		return fmt.Sprintf(`
 			The program held %d MiB of memory, far more than the exercise needs.
 
-			Either the program makes a buffer as large as a client announces, or something
-			grows in a loop without end.`, held>>20)
+			Either the program makes a buffer as large as a client announces or a limit
+			allows, or something grows in a loop without end.`, held>>20)
 	}
 	return ""
 }
