@@ -897,7 +897,7 @@ func shutdownDuringTheEnd(t *wire.T) {
 }
 
 func endAfterAFailedWrite(t *wire.T) {
-	server := &echo.Server{WriteTimeout: time.Minute}
+	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: time.Minute}
 	ln, _ := t.Serve(server)
 	client := ln.Dial()
 	client.Hold(0)
@@ -924,8 +924,13 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 	t.Wait()
+	atOnce := client.IsClosed()
 
-	require.True(t, client.IsClosed(), `
+	require.True(t, client.Closed(), `
+		A second after Shutdown the connection was still open.
+
+		A net.Conn without CloseWrite is closed directly.`)
+	require.True(t, atOnce, `
 		Shutdown came, and the server waited before it closed the connection.
 
 		A net.Conn without CloseWrite is closed directly: the client can't know that the server

@@ -348,7 +348,7 @@ func noWriteTimeout(t *wire.T) {
 
 func Test15_AnswersAPipelineInFewWrites(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#15-answer-a-pipeline-in-few-writes", "process.go")
-	wire.Test(e, "a frame, and the next one's header and a byte", func(t *wire.T) {
+	wire.Test(e, "a frame and a half", func(t *wire.T) {
 		frameAndAPart(t, headerSize+1)
 	})
 	wire.Test(e, "a frame, and half of the next one's header", func(t *wire.T) {
