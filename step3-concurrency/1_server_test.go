@@ -1046,8 +1046,8 @@ func shutdownIsCancelled(t *wire.T) {
 	require.True(t, stubborn.IsClosed(), `
 		ctx was cancelled and Shutdown returned, but the client's connection was still open.
 
-		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the server
-		would still read on for half a second.`)
+		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the
+		server would still read on for half a second.`)
 }
 
 func Test10_ShutsDownAtAnyMoment(t *testing.T) {
