@@ -160,7 +160,7 @@ func failWithPart(t *wire.T, client *wire.Peer, sent string, answered int) {
 		The client sent %s and only %d came back. The others never came.
 
 		A bufio.Reader takes up to 4096 bytes from the connection and keeps what it isn't
-		asked for. If each round makes or resets one, those bytes are gone.`,
+		asked for. If each round makes or resets one, they're gone.`,
 		countBytes(len(sent)), answered)
 }
 
