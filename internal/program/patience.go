@@ -42,17 +42,21 @@ func (w *countdown) more() bool {
 
 // machineIsLate reports whether the program could have run in the countdown's
 // time, but got no processor: it has run for less than a tenth of the time, and
-// either its threads waited for a processor for a quarter of it, or one is
-// ready to run now. A busy loop runs for longer. On a system that doesn't tell,
+// either its threads waited for a processor for a quarter of it, or it isn't
+// idle now. A busy loop runs for longer. A program that has ended is never late,
+// once this process has seen its end. On a system that doesn't tell,
 // machineIsLate reports whether a program that does nothing takes long.
 func (w *countdown) machineIsLate() bool {
+	if w.p.hasEnded() {
+		return false
+	}
 	now, activity := look(w.p.cmd.Process.Pid)
 	if activity == unknown {
 		return takesLong()
 	}
 	waited := time.Duration(w.ticks) * tick
 	return now.ran-w.before.ran < waited/10 &&
-		(now.delayed-w.before.delayed > waited/4 || activity == running)
+		(now.delayed-w.before.delayed > waited/4 || activity != waiting)
 }
 
 // takesLong reports whether a program that does nothing takes long here.
