@@ -43,9 +43,9 @@ func (w *countdown) more() bool {
 // machineIsLate reports whether the program could have run in the countdown's
 // time, but got no processor: it has run for less than a tenth of the time, and
 // either its threads waited for a processor for a quarter of it, or it isn't
-// idle now. A busy loop runs for longer. A program that has ended is never late,
-// once this process has seen its end. On a system that doesn't tell,
-// machineIsLate reports whether a program that does nothing takes long.
+// idle now. A busy loop runs for longer. Once this process has seen the
+// program's end, nothing is late. On a system that doesn't tell, machineIsLate
+// reports whether a program that does nothing takes long.
 func (w *countdown) machineIsLate() bool {
 	if w.p.hasEnded() {
 		return false
