@@ -547,11 +547,11 @@ func Test10_ReportsThatThePortIsTaken(t *testing.T) {
 		client.Send("hello")
 		require.Truef(t, client.Receive(5) != "" || good.StaysUp(), `
 			The port was free, a client sent "hello", and then the server was gone: it %s.`, good)
+		good.Stop()
 		require.NotContains(t, good.Output(), "<nil>", `
 			The port was free, and the server printed an error that's nil.
 
 			<nil> means no error. Look at err first: print it only if it isn't nil.`)
-		good.Stop()
 		t.Listen() // now the test has the port
 
 		server := t.Start()
