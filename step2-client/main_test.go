@@ -314,13 +314,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 		{"q\r\n", `On Windows a line ends with \r\n, and then it also means quit.`},
 	} {
 		program.Test(e, wire.Show(line.typed)+" is typed", func(t *program.T) {
-			listener := t.Listen()
-			client := t.Start()
-			server := listener.Accept(client)
-			client.Type("hello\n")
-			server.Receive(5)
-			server.Send("hello")
-			client.Shows("hello")
+			client, server := afterAnAnswer(t, "hello")
 
 			client.Type(line.typed)
 			message, ended := server.Rest()
@@ -356,16 +350,23 @@ func Test05_QuitsOnQ(t *testing.T) {
 	}
 }
 
+// afterAnAnswer starts a client, types "hello" and answers it. It returns the
+// client, and the test's end of its connection.
+func afterAnAnswer(t *program.T, answer string) (*program.Program, *program.Peer) {
+	listener := t.Listen()
+	client := t.Start()
+	server := listener.Accept(client)
+	client.Type("hello\n")
+	server.Receive(5)
+	server.Send(answer)
+	client.Shows(answer)
+	return client, server
+}
+
 func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away", "main.go")
 	program.Test(e, "a server that closes the connection", func(t *program.T) {
-		listener := t.Listen()
-		client := t.Start()
-		server := listener.Accept(client)
-		client.Type("hello\n")
-		server.Receive(5)
-		server.Send("good evening")
-		client.Shows("good evening")
+		client, server := afterAnAnswer(t, "good evening")
 		known := client.Output()
 
 		server.Close()
@@ -391,13 +392,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 			Print the error: the person at the keyboard is waiting for an answer.`)
 	})
 	program.Test(e, "a server that resets the connection", func(t *program.T) {
-		listener := t.Listen()
-		client := t.Start()
-		server := listener.Accept(client)
-		client.Type("hello\n")
-		server.Receive(5)
-		server.Send("good evening")
-		client.Shows("good evening")
+		client, server := afterAnAnswer(t, "good evening")
 		known := client.Output()
 		client.Type("hello again\n")
 		server.Receive(11)

@@ -982,13 +982,20 @@ func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	e.AgainUnderRace()
 }
 
-func shutdownRunsOutOfTime(t *wire.T) {
+// serverInWrite returns a server that waits in Write, its Serve, and its only
+// client, which reads nothing.
+func serverInWrite(t *wire.T) (*echo.Server, *wire.Task, *wire.Peer) {
 	server := &echo.Server{}
 	ln, serving := t.Serve(server)
-	stubborn := ln.Dial()
-	stubborn.Hold(0)
-	stubborn.Send("hello")
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("hello")
 	t.Wait()
+	return server, serving, client
+}
+
+func shutdownRunsOutOfTime(t *wire.T) {
+	server, serving, stubborn := serverInWrite(t)
 	require.Equalf(t, 1, server.Clients(), `
 		A client was connected, and Clients returned %d.`, server.Clients())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -1024,12 +1031,7 @@ func shutdownRunsOutOfTime(t *wire.T) {
 }
 
 func shutdownIsCancelled(t *wire.T) {
-	server := &echo.Server{}
-	ln, _ := t.Serve(server)
-	stubborn := ln.Dial()
-	stubborn.Hold(0)
-	stubborn.Send("hello")
-	t.Wait() // the server waits in Write
+	server, _, stubborn := serverInWrite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopping := t.Call(func() error { return server.Shutdown(ctx) })
 	t.Wait()
@@ -1087,12 +1089,7 @@ func shutdownBeforeServe(t *wire.T) {
 }
 
 func twoShutdownsAtOnce(t *wire.T) {
-	server := &echo.Server{}
-	ln, _ := t.Serve(server)
-	busy := ln.Dial()
-	busy.Hold(0)
-	busy.Send("hello")
-	t.Wait()
+	server, _, busy := serverInWrite(t)
 
 	shutdown := func() error { return server.Shutdown(context.Background()) }
 	one, two := t.Call(shutdown), t.Call(shutdown)
@@ -1114,12 +1111,7 @@ func twoShutdownsAtOnce(t *wire.T) {
 }
 
 func secondShutdownHasLessTime(t *wire.T) {
-	server := &echo.Server{}
-	ln, _ := t.Serve(server)
-	stubborn := ln.Dial()
-	stubborn.Hold(0)
-	stubborn.Send("hello")
-	t.Wait() // the server waits in Write
+	server, _, _ := serverInWrite(t)
 	first := t.Call(func() error { return server.Shutdown(context.Background()) })
 	t.Wait()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -495,6 +495,7 @@ func firstRead(t *wire.T) {
 func Test08_AcceptsEmptyFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#8-accept-empty-frames", "frame/frame.go")
 	wire.Test(e, "WriteFrame with an empty payload", writeEmpty)
+	wire.Test(e, "WriteFrame with nil", writeNil)
 	wire.Test(e, "empty frames, and one that isn't", readEmpty)
 	wire.Test(e, "an empty last frame, together with io.EOF", emptyWithEOF)
 }
@@ -511,13 +512,17 @@ func writeEmpty(t *wire.T) {
 		Instead of a header with length 0, %s came.
 
 		An empty message is a message, and the peer may be waiting for it.`, wire.Show(arrived))
+}
 
-	w = frame.NewWriter(conn, 1<<20)
+func writeNil(t *wire.T) {
+	client, conn := t.Lend()
+	w := frame.NewWriter(conn, 1<<20)
+
 	t.Go(func() {
 		w.WriteFrame(nil)
 		w.Flush()
 	})
-	arrived = client.Receive()
+	arrived := client.Receive()
 
 	require.Equalf(t, wire.Frames(""), arrived, `
 		WriteFrame was called with nil, then Flush. Instead of a header with length 0, %s came.

@@ -669,7 +669,6 @@ func logOfTwoMessages(t *wire.T) {
 	log := t.Log(slog.LevelDebug)
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
 	client := ln.Dial()
-
 	long := "  the second one" + strings.Repeat(" and on", 20)
 
 	client.Send(wire.Frames("the first one", long))
