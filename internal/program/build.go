@@ -1,6 +1,7 @@
 package program
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path"
@@ -83,6 +84,9 @@ func buildAll(pattern string) error {
 		}
 		built.dir = dir
 	}
+	if err := limitMemory(strings.TrimSuffix(pattern, "/...")); err != nil {
+		return err
+	}
 	built.patterns = append(built.patterns, pattern)
 	rememberSources()
 	build(pattern).Run() // not into a pipe, which would kill go when nothing reads it
@@ -93,12 +97,49 @@ func buildAll(pattern string) error {
 // into built.dir. The caller holds built.
 func build(pattern string) *exec.Cmd {
 	// With -buildvcs=false, a damaged .git folder does no harm.
-	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o", built.dir}
+	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-overlay", overlay(), "-o",
+		built.dir}
 	if lesson.RaceDetector {
 		args = append(args, "-race")
 	}
 	return exec.Command("go", append(args, pattern)...)
 }
+
+// limitMemory writes the overlay for the programs in the folders of a folder.
+// With it, each of them has one more file, which limits its memory. The caller
+// holds built.
+func limitMemory(folder string) error {
+	file := filepath.Join(built.dir, "limit.go")
+	const source = `package main
+
+import "example.com/tcp-steps/internal/program/limit"
+
+func init() { limit.Start() }
+`
+	if err := os.WriteFile(file, []byte(source), 0o666); err != nil {
+		return err
+	}
+	added := map[string]string{} // file in the learner's folder → file on disk
+	mains, err := filepath.Glob(filepath.Join(folder, "*", "*.go"))
+	if err != nil {
+		return err
+	}
+	for _, main := range mains {
+		place, err := filepath.Abs(filepath.Join(filepath.Dir(main), "limit_memory.go"))
+		if err != nil {
+			return err
+		}
+		added[place] = file
+	}
+	text, err := json.Marshal(map[string]any{"Replace": added})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(overlay(), text, 0o666)
+}
+
+// overlay returns the name of the overlay for go build. The caller holds built.
+func overlay() string { return filepath.Join(built.dir, "overlay.json") }
 
 // Start runs the program with the given arguments, in its turn on port 20000.
 // It returns as soon as the process has started.

@@ -4,10 +4,6 @@ package program
 
 import "syscall"
 
-// memory returns how much memory a process has, in bytes. This system doesn't
-// tell, so ok is false.
-func memory(pid int) (bytes int64, ok bool) { return 0, false }
-
 // dieWithUs asks for nothing on this system.
 var dieWithUs *syscall.SysProcAttr
 

@@ -15,11 +15,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
+	"example.com/tcp-steps/internal/program/limit"
 	"example.com/tcp-steps/internal/wire"
 )
 
@@ -38,6 +38,7 @@ var Timeout = 2 * time.Minute
 // return.
 func Main(m *testing.M, main func()) {
 	if what := os.Getenv(asProgram); what != "" && what != "nothing" {
+		limit.Start()
 		main()
 		os.Exit(0)
 	}
@@ -75,28 +76,6 @@ type Program struct {
 	peers  []*Peer
 
 	stopped bool
-	greedy  atomic.Int64 // the memory for which it was killed, in bytes
-}
-
-// maxMemory is how much memory a program may have, in bytes. The exercises need
-// a twentieth of that.
-const maxMemory = 256 << 20
-
-// watchMemory kills the program if it takes more than maxMemory, on systems
-// that tell.
-func (p *Program) watchMemory() {
-	for {
-		select {
-		case <-p.ended:
-			return
-		case <-time.After(tick):
-		}
-		if held, ok := memory(p.cmd.Process.Pid); ok && held > maxMemory {
-			p.greedy.Store(held)
-			p.cmd.Process.Kill()
-			return
-		}
-	}
 }
 
 // Start runs the test binary as the learner's program, with the given
@@ -140,7 +119,6 @@ func (t *T) start(file string, args []string) *Program {
 		p.cmd.Wait()
 		close(p.ended)
 	}()
-	go p.watchMemory()
 	t.programs = append(t.programs, p)
 	if deadline, ok := e.Deadline(); ok {
 		// At go test's time limit, this process dies and can't clean up.
@@ -169,12 +147,12 @@ func (p *Program) finish() {
 	}
 	state := p.state()
 	p.end()
-	if held := p.greedy.Load(); held > 0 && !p.e.Failed() {
+	if p.isGreedy() && !p.e.Failed() {
 		p.e.Errorf(`
-			The program took %d MiB of memory, far more than it needs, so the test ended it.
+			The program took over %d MiB of memory, far more than it needs, so the test ended it.
 
 			Either a loop starts goroutines and never waits, or something grows in a loop
-			without end.`, held>>20)
+			without end.`, limit.Memory>>20)
 	}
 	if race := lesson.DataRace(p.all.String()); race != "" && !p.e.Failed() {
 		p.e.Errorf("In the program, %s", race)
@@ -370,7 +348,7 @@ func (p *Program) ComesToRest() bool {
 		resting = 0
 		time.Sleep(tick)
 	}
-	return resting == 5 || p.hasEnded() && p.greedy.Load() == 0
+	return resting == 5 || p.hasEnded() && !p.isGreedy()
 }
 
 // An activity is what a process is doing at a moment.
@@ -421,6 +399,12 @@ func (p *Program) Crashed() bool {
 		lesson.Crash(p.stderr.String()) != ""
 }
 
+// isGreedy reports whether the program has ended because it took too much
+// memory.
+func (p *Program) isGreedy() bool {
+	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == limit.ExitStatus
+}
+
 // String returns the program's state, for a failure that has named the program:
 // "is still running", "exited with status 0", "crashed at main.go:31: …". It
 // waits for a tenth of a second if the program is still running. So pass the
@@ -432,8 +416,8 @@ func (p *Program) String() string {
 		return "is still running"
 	case p.Crashed():
 		return "crashed" + lesson.Crash(p.stderr.String())
-	case p.greedy.Load() > 0:
-		return fmt.Sprintf("took %d MiB of memory, so the test ended it", p.greedy.Load()>>20)
+	case p.isGreedy():
+		return fmt.Sprintf("took over %d MiB of memory, so the test ended it", limit.Memory>>20)
 	case p.ExitStatus() == -1:
 		return "was ended by a " + p.cmd.ProcessState.String() // "signal: interrupt"
 	}
@@ -447,6 +431,8 @@ func (p *Program) state() string {
 		return "still running"
 	case p.Crashed():
 		return "crashed"
+	case p.isGreedy():
+		return "ended by the test"
 	case p.ExitStatus() == -1:
 		return "ended by a signal"
 	}
