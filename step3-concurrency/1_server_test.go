@@ -402,6 +402,9 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	next.Send("hello")
 
 	leave(ln, client)
+	time.Sleep(100 * time.Millisecond)
+	t.Wait()
+	late := ln.Waiting() > 0
 
 	answer = next.Receive()
 	require.Equalf(t, "hello", answer, `
@@ -409,6 +412,11 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 
 		If Serve waits for a slot, one wasn't released when a client left or when Accept failed. A
 		slot must be released on every way out.`, wire.Show(answer), serving)
+	require.False(t, late, `
+		The server accepted the next client later than 100 ms after that.
+
+		If Serve sleeps until it looks again, the next client waits for nothing. Receiving from a
+		channel, or acquiring a semaphore, waits exactly until a slot is free.`)
 }
 
 // Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so
@@ -520,6 +528,14 @@ func shortIdleTimeout(t *wire.T) {
 
 			IdleTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
 	}
+	begin := time.Now().Add(-100 * time.Millisecond) // Receive waited for more
+
+	ended := client.Ended()
+	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+		Then the client was silent, and it was still connected after 550 ms.
+
+		The server may be late by a tenth at most. IdleTimeout may be any duration, not only whole
+		seconds. If the server waits before it closes, it must half-close first.`)
 }
 
 func noIdleTimeout(t *wire.T) {
@@ -541,7 +557,7 @@ func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
 	wire.Test(e, "a client that never reads", clientThatNeverReads)
 	wire.Test(e, "a client that reads each answer after 25 seconds", slowReader)
 	wire.Test(e, "a client that asks nothing for two minutes", quickReaderAfterAPause)
-	wire.Test(e, "WriteTimeout is 500 ms", shortWriteTimeout)
+	wire.Test(e, "WriteTimeout is 500 ms, and IdleTimeout is an hour", shortWriteTimeout)
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
 }
 
@@ -630,7 +646,8 @@ func quickReaderAfterAPause(t *wire.T) {
 }
 
 func shortWriteTimeout(t *wire.T) {
-	ln, _ := t.Serve(&echo.Server{WriteTimeout: 500 * time.Millisecond})
+	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: 500 * time.Millisecond}
+	ln, _ := t.Serve(server)
 	client := ln.Dial()
 
 	for range 7 {
@@ -645,6 +662,17 @@ func shortWriteTimeout(t *wire.T) {
 
 			WriteTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
 	}
+	client.Hold(0)
+	client.Send("I read no more")
+	begin := time.Now()
+
+	ended := client.Ended()
+	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+		Then the client sent "I read no more", and it was still connected after 550 ms.
+
+		The server may be late by a tenth at most. Write needs its deadline whether IdleTimeout is 0
+		or not, and WriteTimeout may be any duration, not only whole seconds. If the server waits
+		before it closes, it must half-close first.`)
 }
 
 func noWriteTimeout(t *wire.T) {
@@ -672,6 +700,7 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	wire.Test(e, "the last answer after Shutdown", lastAnswerAfterShutdown)
 	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
 	wire.Test(e, "a client that doesn't close when the server does", clientThatStays)
+	wire.Test(e, "a client that closes when the server does", clientThatCloses)
 	wire.Test(e, "a client that never stops sending", clientThatNeverStops)
 	wire.Test(e, "Shutdown, while the server is disconnecting a client", shutdownDuringTheEnd)
 	wire.Test(e, "a client that never reads, after WriteTimeout", endAfterAFailedWrite)
@@ -699,12 +728,19 @@ func shutdownWithIdleClients(t *wire.T) {
 		Before Shutdown, a client sent "hello" and got %s.`, wire.Show(answer))
 
 	stopping, left := shutDown(t, server, fresh, idle)
+	begin := time.Now()
 
 	require.True(t, idle.Ended() && fresh.Ended(), `
 		An idle client was still connected after a second.
 
 		Closing the listener doesn't touch the connections it has accepted, and Read waits on. A
 		read deadline in the past ends Read.`)
+	require.LessOrEqualf(t, time.Since(begin), 100*time.Millisecond, `
+		Shutdown came, and the idle clients learned of it later than 100 ms after that.
+
+		If process looks for Shutdown now and then, let Shutdown end each Read instead: a read
+		deadline in the past does that. If the server waits before it closes, it must half-close
+		first.`)
 	require.True(t, ln.Closed(), `
 		The listener was still open after a second, so clients can still connect.`)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
@@ -847,12 +883,28 @@ func clientThatStays(t *wire.T) {
 		Bytes that arrive later cause a reset, which can destroy the last answer. Each connection
 		ends with CloseWrite, then half a second of reading, as many Reads as it takes, then Close.
 		If you wrap the connection, keep its CloseWrite.`)
-	require.True(t, client.Ended() && !client.IsClosed(), `
-		The server didn't half-close the connection before it closed it.
-
-		CloseWrite comes first: it tells the client at once that nothing more comes. Then the
-		server reads what the client still sends, then it closes.`)
 	client.Close()
+}
+
+func clientThatCloses(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Send("hello")
+	client.Receive()
+	t.Call(func() error { return server.Shutdown(context.Background()) })
+	client.Ended()
+
+	client.Close()
+	time.Sleep(100 * time.Millisecond)
+	t.Wait()
+
+	require.True(t, client.IsClosed(), `
+		The server half-closed the connection, then the client closed it. 100 ms later the server
+		hadn't closed it.
+
+		Half a second is the most that the server waits. When the client closes, Read returns an
+		error: nothing more comes, so close at once.`)
 }
 
 func clientThatNeverStops(t *wire.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -312,7 +313,8 @@ func clientReadsAfterAPause(t *wire.T) {
 }
 
 func shortWriteTimeout(t *wire.T) {
-	ln, _ := t.Serve(&echo.Server{WriteTimeout: 500 * time.Millisecond})
+	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: 500 * time.Millisecond}
+	ln, _ := t.Serve(server)
 	client := ln.Dial()
 
 	for range 7 {
@@ -327,6 +329,16 @@ func shortWriteTimeout(t *wire.T) {
 
 			WriteTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
 	}
+	client.Hold(0)
+	client.Send(wire.Frames("I read no more"))
+	begin := time.Now()
+
+	ended := client.Ended()
+	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+		Then the client sent "I read no more", and it was still connected after 550 ms.
+
+		The server may be late by a tenth at most. Write needs its deadline whether IdleTimeout is 0
+		or not, and WriteTimeout may be any duration, not only whole seconds.`)
 }
 
 func noWriteTimeout(t *wire.T) {
@@ -602,6 +614,14 @@ func shortIdleTimeout(t *wire.T) {
 
 			IdleTimeout may be any duration, not only whole seconds.`, wire.Show(answer))
 	}
+	begin := time.Now().Add(-100 * time.Millisecond) // Receive waited for more
+
+	ended := client.Ended()
+	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+		Then the client was silent, and it was still connected after 550 ms.
+
+		The server may be late by a tenth at most. IdleTimeout may be any duration, not only whole
+		seconds.`)
 }
 
 func noIdleTimeout(t *wire.T) {
@@ -631,7 +651,10 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 	wire.Test(e, "two frames in one piece", logOfTwoMessages)
 	wire.Test(e, "a message with a percent sign", logOfAPercentSign)
 	wire.Test(e, "a message with a line ending", logOfALineEnding)
+	wire.Test(e, "an empty message", logOfAnEmptyMessage)
+	wire.Test(e, "a client that never reads", logOfAClientThatNeverReads)
 	wire.Test(e, "a connection that ends inside a frame", logOfATruncatedFrame)
+	wire.Test(e, "two clients that fail, each in a way of its own", logSaysWhy)
 	wire.Test(e, "a client that leaves after its answer", logOfAClientThatLeaves)
 	wire.Test(e, "a log that writes its entries later", logThatWritesLater)
 }
@@ -720,6 +743,40 @@ func logOfALineEnding(t *wire.T) {
 		the message as a value: then slog quotes it.`, entries(log.String()))
 }
 
+func logOfAnEmptyMessage(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+	client.Send(wire.Frames("hello"))
+	client.Arrived()
+	before := len(log.Lines("level="))
+
+	client.Send(wire.Frames(""))
+	client.Arrived()
+
+	require.Greaterf(t, len(log.Lines("level=")), before, `
+		The client sent a frame with "hello" and one without a payload. The log:
+		%s
+
+		An empty message is a message as well, so it has an entry.`, entries(log.String()))
+}
+
+func logOfAClientThatNeverReads(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+	client.Hold(0)
+
+	client.Send(wire.Frames("I read nothing " + strings.Repeat("!", 300_000)))
+	t.Wait() // the server waits in Write
+
+	require.Lenf(t, log.Lines("I read nothing"), 1, `
+		The client sent a frame with 300,015 bytes of payload and read nothing. Log had no entry for
+		that message.
+
+		Log a message as soon as it's whole, before you answer it: Write may wait for a long time.`)
+}
+
 func logOfATruncatedFrame(t *wire.T) {
 	log := t.Log(slog.LevelDebug)
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
@@ -740,6 +797,34 @@ func logOfATruncatedFrame(t *wire.T) {
 		It got %q.
 
 		A message was lost, and its sender may believe that it arrived.`, log)
+}
+
+func logSaysWhy(t *wire.T) {
+	failures := func(sent string) string {
+		log := t.Log(slog.LevelInfo)
+		ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+		client := ln.Dial()
+		client.Send(sent)
+		client.CloseWrite()
+		client.Closed()
+		return strings.Join(log.Failures(), "")
+	}
+
+	bad := failures("\xff\xff\xff\xff")
+	cut := failures(wire.Frames("not whole")[:7])
+
+	require.NotEqualf(t, withoutNumbers(bad), withoutNumbers(cut), `
+		One client's header announced 4 GiB, and another client half-closed inside a frame. Log got
+		the same words for both:
+		%s
+
+		Log says why a client is no longer served. ReadFrame's error does: add it to the entry.`,
+		entries(bad+cut))
+}
+
+// withoutNumbers returns the text without digits, which tell times and ports.
+func withoutNumbers(text string) string {
+	return regexp.MustCompile(`[0-9]+`).ReplaceAllString(text, "")
 }
 
 func logOfAClientThatLeaves(t *wire.T) {
@@ -844,12 +929,17 @@ func shutdownWithIdleClients(t *wire.T) {
 		Before Shutdown, a client sent a frame with "hello" and got %s.`, wire.Show(answer))
 
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	begin := time.Now()
 
 	require.True(t, idle.Ended() && fresh.Ended(), `
 		An idle client was still connected after a second.
 
 		Shutdown sets a read deadline in the past, which ends Read. Then process must return and
 		close the connection, not read again.`)
+	require.LessOrEqualf(t, time.Since(begin), 100*time.Millisecond, `
+		Shutdown came, and the idle clients learned of it later than 100 ms after that.
+
+		When Shutdown's deadline ends Read, process must return at once.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had ended both connections, but Shutdown didn't return nil: it %s.
 

@@ -295,12 +295,16 @@ func (c *call) wait() {
 }
 
 // rest waits until the call has returned or can go no further: it waits for
-// something that another goroutine must do.
+// something that another goroutine must do. A call that waits in a busy loop
+// looks like one that goes further, so rest gives up after a second. On a busy
+// machine a second may be too short for any call, so it looks fifty times at
+// least.
 func (c *call) rest() {
 	state := regexp.MustCompile(`(?m)^goroutine ` + c.goroutine +
 		` (gp=\S+ )?(m=\S+ )?\[(sync|sema|chan|select)`)
 	stacks := make([]byte, 1<<20)
-	for seen, tries := 0, 0; seen < 3 && tries < 2000; tries++ {
+	begin := time.Now()
+	for seen, tries := 0, 0; seen < 3 && (tries < 50 || time.Since(begin) < time.Second); tries++ {
 		select {
 		case <-c.done:
 			return
