@@ -303,7 +303,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			"127.0.0.1:20000 is in use: is your server still running in another terminal?",
 		},
 		"does not compile": {"testdata/broken doesn't compile", "undefined: missing"},
-		"memory":           {"took over 256 MiB of memory, far more than it needs, so the test ended it."},
+		"memory": {
+			"took over 256 MiB of memory, far more than it needs, so the test ended it.",
+		},
 		"a picture": {"There was an answer.\n",
 			`│  ◄───────────────────────────────── "hello"  │`, "│  still running\n",
 			"listening\n"},
