@@ -1109,7 +1109,9 @@ func Test10_ShutsDownAtAnyMoment(t *testing.T) {
 	wire.Test(e, "Shutdown before Serve", shutdownBeforeServe)
 	wire.Test(e, "two Shutdowns at once", twoShutdownsAtOnce)
 	wire.Test(e, "a second Shutdown that has less time", secondShutdownHasLessTime)
-	wire.Test(e, "Shutdown, while Serve accepts the second client", shutdownDuringAccept)
+	for range 3 { // on a busy machine, a goroutine may run too early for it
+		wire.Test(e, "Shutdown, while Serve accepts the second client", shutdownDuringAccept)
+	}
 	wire.Test(e, "Shutdown, while Serve accepts its only client", shutdownDuringTheOnlyAccept)
 	wire.Test(e, "Shutdown, while process sets a deadline", shutdownDuringADeadline)
 	wire.Test(e, "Shutdown, while process ends a Write", shutdownDuringAWrite)
@@ -1184,7 +1186,7 @@ func secondShutdownHasLessTime(t *wire.T) {
 
 // On one CPU, the first client's goroutine hasn't run its first line when Serve
 // calls Accept again. So if that goroutine counts its client, the client is
-// missing every time.
+// missing, unless the machine is busy and Serve was stopped in between.
 func shutdownDuringAccept(t *wire.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	server := &echo.Server{IdleTimeout: time.Hour}
