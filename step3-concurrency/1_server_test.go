@@ -415,8 +415,8 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	require.False(t, late, `
 		The server accepted the next client later than 100 ms after that.
 
-		If Serve sleeps until it looks again, the next client waits for nothing. Receiving from a
-		channel, or acquiring a semaphore, waits exactly until a slot is free.`)
+		If Serve sleeps before it looks again, the next client waits although a slot is free. A
+		channel or a semaphore makes Serve wait exactly as long as it must.`)
 }
 
 // Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so

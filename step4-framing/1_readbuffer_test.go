@@ -91,9 +91,12 @@ func messageInPieces(t *wire.T, size, piece int) {
 	t.Go(func() { echo.Process(conn) })
 
 	sent := numbers(size)
+	var pieces []string
 	for at := 0; at < size; at += piece {
-		client.Send(sent[at:min(at+piece, size)])
+		pieces = append(pieces, sent[at:min(at+piece, size)])
 	}
+
+	client.Send(pieces...)
 
 	requireEcho(t, client, sent)
 }

@@ -137,9 +137,9 @@ func thousandFrames(t *wire.T, room int) {
 	messages := thousandMessages()
 	all := wire.Frames(messages...)
 
-	client.Send(all[:1000], all[1000:2000], all[2000:3003])
-	client.Send(all[3003:8891], all[8891:11891], all[11891:]) // each cut is inside a frame
-	t.Wait()                                                  // the server has done what it can
+	client.Send(all[:1000], all[1000:2000], all[2000:3003], // each cut is inside a frame
+		all[3003:8891], all[8891:11891], all[11891:])
+	t.Wait() // the server has done what it can
 	client.Hold(wire.NoLimit)
 	answers := client.Receive()
 
@@ -190,9 +190,7 @@ func serverStopsReading(t *wire.T) {
 	client.Hold(4096)
 	frame := wire.Frames(strings.Repeat("m", 64<<10))
 
-	for range 256 {
-		client.Send(frame)
-	}
+	client.Send(slices.Repeat([]string{frame}, 256)...)
 	t.Wait() // the server has done what it can
 
 	require.False(t, client.Ended(), `

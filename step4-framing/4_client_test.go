@@ -326,15 +326,15 @@ func anyAnswerIsPrintedUnchanged(t *wire.T) {
 
 func equalAnswersStayApart(t *wire.T) {
 	_, screen, server, running := runClient(t)
-	var answers []string
+	var frames []string
+	want := ""
 	for i := range 1000 {
-		answers = append(answers, fmt.Sprintf("answer %04d", i))
+		answer := fmt.Sprintf("answer %04d", i)
+		frames = append(frames, wire.Frames(answer))
+		want += answer + "\n"
 	}
-	want := strings.Join(answers, "\n") + "\n"
 
-	for _, answer := range answers {
-		server.Send(wire.Frames(answer))
-	}
+	server.Send(frames...)
 
 	screen.Shows(want)
 	line, wanted, printed := firstDifference(want, screen.Text())

@@ -42,6 +42,8 @@ var learnersFunctions = []struct {
 		"for {\n\tgo ln.Accept()\n}"},
 	{"step3-concurrency", "server.go", "Server.Shutdown", "Test08", "loop",
 		"for {\n\tctx.Err()\n}"},
+	{"step3-concurrency", "cmd/server/main.go", "main", "Test11", "memory",
+		"for {\n\tnet.Listen(\"tcp\", \"127.0.0.1:0\")\n}"},
 	{"step3-concurrency", "client.go", "Run", "Test13", "output",
 		"for {\n\tconn.Write([]byte(\"x\"))\n}"},
 	{"step3-concurrency", "own/check.go", "Check", "Test19", "goroutines", "for {\n\tln.Dial()\n}"},
@@ -51,6 +53,8 @@ var learnersFunctions = []struct {
 		"for {\n\tw.w.Write(payload)\n}"},
 	{"step4-framing", "frame/frame.go", "Writer.Flush", "Test04", "output",
 		"for {\n\tw.w.Write(nil)\n}"},
+	{"step4-framing", "cmd/client/main.go", "main", "Test22", "goroutines",
+		"for {\n\tos.Stdin.Read(nil)\n}"},
 }
 
 // Nothing that a learner writes hangs the run or takes the machine down. A

@@ -116,7 +116,7 @@ func reasonToWait(stacks string) string {
 			strings.Contains(state, "WaitGroup") || strings.Contains(state, "[sync.Cond"):
 			other = line[1]
 		case strings.Contains(state, "[running") || strings.Contains(state, "[runnable"):
-			runs = line[1]
+			runs = withCaller(stack)
 		}
 	}
 	switch {
@@ -136,6 +136,20 @@ func reasonToWait(stacks string) string {
 		return "it waits at " + other + " for a channel, a WaitGroup or a Cond"
 	}
 	return "it's in a busy loop, waits for a lock, or waits for a channel made at package level"
+}
+
+// withCaller returns the learner's line that a goroutine is at, and the line
+// that called the function there, if it's the learner's as well: either may be
+// the loop. "server.go:120, called at server.go:80".
+func withCaller(stack string) string {
+	calls, _, _ := strings.Cut("\n"+stack, "\ncreated by ")
+	var places []string
+	for _, line := range learnersLine.FindAllStringSubmatch(calls, 2) {
+		if !strings.Contains(line[1], "_test.go:") {
+			places = append(places, line[1])
+		}
+	}
+	return strings.Join(places, ", called at ")
 }
 
 var bubble = regexp.MustCompile(`^goroutine [^\n]*synctest bubble (\d+)`)

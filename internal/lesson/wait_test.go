@@ -39,6 +39,21 @@ func TestReasonToWait(t *testing.T) {
 	require.Equal(t, "it polls in a loop, with a Sleep at server.go:50", reasonToWait(test+polls))
 }
 
+func TestReasonToWait_NamesBothLoops(t *testing.T) {
+	const spins = `goroutine 9 [running, synctest bubble 1]:
+example.com/tcp-steps/step3-concurrency.(*Server).Clients(...)
+	/x/step3-concurrency/server.go:120 +0x1
+example.com/tcp-steps/step3-concurrency.(*Server).Shutdown(...)
+	/x/step3-concurrency/server.go:80 +0x1
+created by example.com/tcp-steps/step3-concurrency.(*Server).stop in goroutine 5
+	/x/step3-concurrency/server.go:60 +0x1
+`
+	require.Equal(t, "it's in a busy loop at server.go:120, called at server.go:80",
+		reasonToWait(spins))
+	alone, _, _ := strings.Cut(spins, "example.com/tcp-steps/step3-concurrency.(*Server).Shutdown")
+	require.Equal(t, "it's in a busy loop at server.go:120", reasonToWait(alone))
+}
+
 func TestPanicking(t *testing.T) {
 	const panics = `goroutine 9 [sync.Cond.Wait (durable), synctest bubble 1]:
 example.com/tcp-steps/internal/wire.(*Conn).Read(...)
