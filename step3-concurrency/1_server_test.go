@@ -863,14 +863,21 @@ func shutdownAfterTheLog(t *wire.T) {
 	client.Close()
 }
 
-func clientThatStays(t *wire.T) {
+// shutDownAfterAnAnswer returns a client that got an answer from a server whose
+// Shutdown was called then.
+func shutDownAfterAnAnswer(t *wire.T) *wire.Peer {
 	server := &echo.Server{IdleTimeout: time.Hour, MaxClients: 10}
 	ln, _ := t.Serve(server)
 	client := ln.Dial()
 	client.Send("hello")
 	client.Receive()
-
 	t.Call(func() error { return server.Shutdown(context.Background()) })
+	return client
+}
+
+func clientThatStays(t *wire.T) {
+	client := shutDownAfterAnAnswer(t)
+
 	for range 2 {
 		time.Sleep(100 * time.Millisecond)
 		client.Send("and another thing")
@@ -887,12 +894,7 @@ func clientThatStays(t *wire.T) {
 }
 
 func clientThatCloses(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
-	ln, _ := t.Serve(server)
-	client := ln.Dial()
-	client.Send("hello")
-	client.Receive()
-	t.Call(func() error { return server.Shutdown(context.Background()) })
+	client := shutDownAfterAnAnswer(t)
 	client.Ended()
 
 	client.Close()
@@ -908,13 +910,8 @@ func clientThatCloses(t *wire.T) {
 }
 
 func clientThatNeverStops(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
-	ln, _ := t.Serve(server)
-	client := ln.Dial()
-	client.Send("hello")
-	client.Receive()
+	client := shutDownAfterAnAnswer(t)
 
-	t.Call(func() error { return server.Shutdown(context.Background()) })
 	for range 8 {
 		time.Sleep(150 * time.Millisecond)
 		client.Send("and another thing")

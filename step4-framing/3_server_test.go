@@ -427,10 +427,16 @@ func Test16_ClosesAConnectionThatBreaksTheProtocol(t *testing.T) {
 	wire.Test(e, "a bad header, and two other clients", brokenFrameAndOthers)
 }
 
-func brokenFrame(t *wire.T, broken string) {
-	log := t.Log(slog.LevelInfo)
+// serveWithLog returns the log and a client of a server. The log has entries of
+// the level and above.
+func serveWithLog(t *wire.T, level slog.Level) (*wire.Log, *wire.Peer) {
+	log := t.Log(level)
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	return log, ln.Dial()
+}
+
+func brokenFrame(t *wire.T, broken string) {
+	log, client := serveWithLog(t, slog.LevelInfo)
 
 	client.Send(wire.Frames("good")+broken+wire.Frames("behind"), wire.Frames("far behind"))
 	answer := client.Receive()
@@ -658,9 +664,7 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 }
 
 func logOfACutMessage(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 	frame := wire.Frames("你好，世界")
 
 	client.Send(frame[:6], frame[6:11], frame[11:])
@@ -687,9 +691,7 @@ func logOfACutMessage(t *wire.T) {
 }
 
 func logOfTwoMessages(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 	long := "  the second one" + strings.Repeat(" and on", 20)
 
 	client.Send(wire.Frames("the first one", long))
@@ -710,9 +712,7 @@ func logOfTwoMessages(t *wire.T) {
 }
 
 func logOfAPercentSign(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 
 	client.Send(wire.Frames("100%d sure"))
 	client.Receive()
@@ -725,9 +725,7 @@ func logOfAPercentSign(t *wire.T) {
 }
 
 func logOfALineEnding(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 
 	client.Send(wire.Frames("hello\ntime=2030-01-01T00:00:00 level=INFO msg=\"the disk is full\""))
 	client.Receive()
@@ -742,9 +740,7 @@ func logOfALineEnding(t *wire.T) {
 }
 
 func logOfAnEmptyMessage(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 	client.Send(wire.Frames("hello"))
 	client.Arrived()
 	before := len(log.Lines("level="))
@@ -760,9 +756,7 @@ func logOfAnEmptyMessage(t *wire.T) {
 }
 
 func logOfAClientThatNeverReads(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 	client.Hold(0)
 
 	client.Send(wire.Frames("I read nothing " + strings.Repeat("!", 300_000)))
@@ -776,9 +770,7 @@ func logOfAClientThatNeverReads(t *wire.T) {
 }
 
 func logOfATruncatedFrame(t *wire.T) {
-	log := t.Log(slog.LevelDebug)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelDebug)
 
 	client.Send(wire.Frames("Zq7 is not whole")[:7])
 	client.CloseWrite()
@@ -799,9 +791,7 @@ func logOfATruncatedFrame(t *wire.T) {
 
 func logSaysWhy(t *wire.T) {
 	failures := func(sent string) string {
-		log := t.Log(slog.LevelInfo)
-		ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-		client := ln.Dial()
+		log, client := serveWithLog(t, slog.LevelInfo)
 		client.Send(sent)
 		client.CloseWrite()
 		client.Closed()
@@ -826,9 +816,7 @@ func withoutNumbers(text string) string {
 }
 
 func logOfAClientThatLeaves(t *wire.T) {
-	log := t.Log(slog.LevelInfo)
-	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
-	client := ln.Dial()
+	log, client := serveWithLog(t, slog.LevelInfo)
 	client.Send(wire.Frames("hello"))
 	client.Receive()
 
