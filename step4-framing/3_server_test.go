@@ -760,7 +760,9 @@ func logOfAClientThatNeverReads(t *wire.T) {
 	client.Hold(0)
 
 	client.Send(wire.Frames("I read nothing " + strings.Repeat("!", 300_000)))
-	t.Wait() // the server waits in Write
+	t.Wait()                             // the server waits in Write
+	client.Send(wire.Frames("and more")) // a goroutine that reads on waits for that Write
+	t.Wait()
 
 	require.Lenf(t, log.Lines("I read nothing"), 1, `
 		The client sent a frame with 300,015 bytes of payload and read nothing. Log had no entry for
