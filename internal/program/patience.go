@@ -59,6 +59,10 @@ func (w *countdown) machineIsLate() bool {
 	if activity == unknown {
 		return w.renewed < 3 && takesLong()
 	}
+	for looks := 1; looks < 4 && activity != waiting; looks++ { // a timer may just have run
+		time.Sleep(time.Millisecond)
+		now, activity = look(w.p.cmd.Process.Pid)
+	}
 	waited := time.Duration(w.ticks) * tick
 	return w.renewed < 20 && now.ran-w.first.ran < patience*tick/5 &&
 		now.ran-w.before.ran < waited/10 &&
