@@ -130,14 +130,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			what a bufio.Writer hasn't flushed is lost.`, client)
 	})
 	program.Test(e, "an answer that's shorter than the buffer", func(t *program.T) {
-		listener := t.Listen()
-		client := t.Start()
-		server := listener.Accept(client)
-
-		client.Type("hello\n")
-		server.Receive(5)
-		server.Send("good evening")
-		client.Shows("good evening")
+		client, _ := t.AnsweredClient("good evening")
 
 		require.NotContains(t, client.Stdout(), "\x00", `
 			After the answer the client printed bytes of value 0 that the server hadn't sent.
@@ -147,15 +140,9 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 	})
 	for _, answer := range []string{strings.Repeat("#", 128), strings.Repeat("=", 512)} {
 		program.Test(e, fmt.Sprintf("an answer of %d bytes", len(answer)), func(t *program.T) {
-			listener := t.Listen()
-			client := t.Start()
-			server := listener.Accept(client)
+			client, _ := t.AnsweredClient(answer)
 
-			client.Type("hello\n")
-			server.Receive(5)
-			server.Send(answer)
-			shown := client.Shows(answer)
-
+			shown := strings.Contains(client.Stdout(), answer)
 			printed := strings.Count(client.Stdout(), answer[:1])
 			require.Falsef(t, !shown && printed >= 100, `
 				The server's answer had %d bytes, and the client printed %d of them.
@@ -314,7 +301,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 		{"q\r\n", `On Windows a line ends with \r\n, and then it also means quit.`},
 	} {
 		program.Test(e, wire.Show(line.typed)+" is typed", func(t *program.T) {
-			client, server := afterAnAnswer(t, "hello")
+			client, server := t.AnsweredClient("hello")
 
 			client.Type(line.typed)
 			message, ended := server.Rest()
@@ -350,23 +337,10 @@ func Test05_QuitsOnQ(t *testing.T) {
 	}
 }
 
-// afterAnAnswer starts a client, types "hello" and answers it. It returns the
-// client, and the test's end of its connection.
-func afterAnAnswer(t *program.T, answer string) (*program.Program, *program.Peer) {
-	listener := t.Listen()
-	client := t.Start()
-	server := listener.Accept(client)
-	client.Type("hello\n")
-	server.Receive(5)
-	server.Send(answer)
-	client.Shows(answer)
-	return client, server
-}
-
 func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away", "main.go")
 	program.Test(e, "a server that closes the connection", func(t *program.T) {
-		client, server := afterAnAnswer(t, "good evening")
+		client, server := t.AnsweredClient("good evening")
 		known := client.Output()
 
 		server.Close()
@@ -392,7 +366,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 			Print the error: the person at the keyboard is waiting for an answer.`)
 	})
 	program.Test(e, "a server that resets the connection", func(t *program.T) {
-		client, server := afterAnAnswer(t, "good evening")
+		client, server := t.AnsweredClient("good evening")
 		known := client.Output()
 		client.Type("hello again\n")
 		server.Receive(11)

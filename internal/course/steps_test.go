@@ -112,6 +112,18 @@ func TestStarters_NameEachExercise(t *testing.T) {
 	}
 }
 
+// In steps 1 and 2 the tests are in the learner's package. A helper there could
+// have the name of a learner's function.
+func TestStarters_ShareTheirPackageWithTestsAlone(t *testing.T) {
+	for _, name := range []string{"step1-server", "step2-client"} {
+		source := read(t, filepath.Join(root, name, "main_test.go"))
+		for declared := range declarations(t, source) {
+			require.Truef(t, strings.HasPrefix(declared, "Test"),
+				"%s/main_test.go declares %s", name, declared)
+		}
+	}
+}
+
 // A step gives exactly what the steps before it ended with.
 func TestStarters_BeginWhereTheStepsBeforeEnd(t *testing.T) {
 	for given, before := range map[string]string{

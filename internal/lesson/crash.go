@@ -56,16 +56,22 @@ func WithoutTraces(text string) string {
 // learnersLines returns the learner's lines that the traces in text name: ", at
 // main.go:17 and main.go:21". It returns "" if there are none.
 func learnersLines(text string) string {
-	var places []string
-	for _, line := range learnersLine.FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(line[1], "_test.go:") && !slices.Contains(places, line[1]) {
-			places = append(places, line[1])
-		}
-	}
-	if len(places) == 0 {
+	lines := distinctLines(text)
+	if len(lines) == 0 {
 		return ""
 	}
-	return ", at " + strings.Join(places, " and ")
+	return ", at " + strings.Join(lines, " and ")
+}
+
+// distinctLines returns the learner's lines that the traces in text name, each
+// once: "main.go:17", "main.go:21".
+func distinctLines(text string) (lines []string) {
+	for _, line := range learnersLine.FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(line[1], "_test.go:") && !slices.Contains(lines, line[1]) {
+			lines = append(lines, line[1])
+		}
+	}
+	return lines
 }
 
 // ReasonToWait says what a learner's goroutine in this process is doing now, as
@@ -143,13 +149,8 @@ func reasonToWait(stacks string) string {
 // the loop. "server.go:120, called at server.go:80".
 func withCaller(stack string) string {
 	calls, _, _ := strings.Cut("\n"+stack, "\ncreated by ")
-	var places []string
-	for _, line := range learnersLine.FindAllStringSubmatch(calls, 2) {
-		if !strings.Contains(line[1], "_test.go:") {
-			places = append(places, line[1])
-		}
-	}
-	return strings.Join(places, ", called at ")
+	lines := distinctLines(calls)
+	return strings.Join(lines[:min(2, len(lines))], ", called at ")
 }
 
 var bubble = regexp.MustCompile(`^goroutine [^\n]*synctest bubble (\d+)`)

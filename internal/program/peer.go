@@ -25,6 +25,21 @@ type Peer struct {
 	reset   bool // a reset ended it
 }
 
+// AnsweredClient starts the test binary as a client, types "hello" and answers
+// it. It returns the client when it has shown the answer, or after a second,
+// and the server's end of its connection.
+func (t *T) AnsweredClient(answer string) (*Program, *Peer) {
+	t.Helper()
+	listener := t.Listen()
+	client := t.Start()
+	server := listener.Accept(client)
+	client.Type("hello\n")
+	server.Receive(len("hello"))
+	server.Send(answer)
+	client.Shows(answer)
+	return client, server
+}
+
 // Dial connects a client to the program on [Addr] as soon as the program
 // listens there. It fails the exercise if the program doesn't within a second.
 func (p *Program) Dial() *Peer {

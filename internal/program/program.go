@@ -402,7 +402,7 @@ func (p *Program) Crashed() bool {
 // isGreedy reports whether the program has ended because it took too much
 // memory.
 func (p *Program) isGreedy() bool {
-	return p.hasEnded() && p.cmd.ProcessState.ExitCode() == limit.ExitStatus
+	return p.ExitStatus() == limit.ExitStatus
 }
 
 // String returns the program's state, for a failure that has named the program:
