@@ -20,7 +20,7 @@ var load = flag.Bool("load", false, "put the solutions under load, and report wh
 //	go test ./internal/course -run Load -load -v
 func TestLoad(t *testing.T) {
 	if !*load {
-		t.Skip("only with -load: what it measures is worth something on a quiet machine alone")
+		t.Skip("only with -load: its figures mean something only on a quiet machine")
 	}
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")
