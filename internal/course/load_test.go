@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,19 +26,9 @@ func TestLoad(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")
 	}
-	for _, s := range steps(t) {
-		checks := filepath.Join("testdata", "load", s.name)
-		if _, err := os.Stat(checks); err != nil {
-			continue
-		}
+	for _, s := range stepsUnderLoad(t) {
 		t.Run(s.name, func(t *testing.T) {
-			dir := lay(t, s)
-			solve(t, s, dir)
-			walk(t, checks, func(file string) {
-				write(t, filepath.Join(dir, filepath.Base(file)), read(t, file))
-			})
-			out, err := command(dir, "test", "-count=1", "-v", "-run=^TestLoad",
-				".").CombinedOutput()
+			out, err := command(layLoad(t, s), "test", "-count=1", "-v", ".").CombinedOutput()
 			for line := range strings.Lines(string(out)) {
 				if strings.HasPrefix(line, "    ") {
 					t.Log(strings.TrimSpace(line))
@@ -46,4 +37,44 @@ func TestLoad(t *testing.T) {
 			require.NoErrorf(t, err, "%s", out)
 		})
 	}
+}
+
+// TestLoad runs on demand, so this test finds checks that no longer compile.
+func TestLoad_Compiles(t *testing.T) {
+	for _, s := range stepsUnderLoad(t) {
+		out, err := command(layLoad(t, s), "vet", ".").CombinedOutput()
+		require.NoErrorf(t, err, "%s", out)
+	}
+}
+
+// loadChecks is the folder with the checks of TestLoad. The files directly in
+// it belong to each step.
+var loadChecks = filepath.Join("testdata", "load")
+
+// stepsUnderLoad returns the steps that have checks in [loadChecks].
+func stepsUnderLoad(t *testing.T) []step {
+	t.Helper()
+	found := slices.DeleteFunc(steps(t), func(s step) bool {
+		_, err := os.Stat(filepath.Join(loadChecks, s.name))
+		return err != nil
+	})
+	require.NotEmpty(t, found)
+	return found
+}
+
+// layLoad copies a step with its solution, and the step's checks into a folder
+// beside them. It returns that folder.
+func layLoad(t *testing.T, s step) string {
+	t.Helper()
+	dir := lay(t, s)
+	solve(t, s, dir)
+	folder := filepath.Join(dir, "load")
+	for _, from := range []string{"*.go", filepath.Join(s.name, "*.go")} {
+		files, err := filepath.Glob(filepath.Join(loadChecks, from))
+		require.NoError(t, err)
+		for _, file := range files {
+			write(t, filepath.Join(folder, filepath.Base(file)), read(t, file))
+		}
+	}
+	return folder
 }
