@@ -70,7 +70,8 @@ func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 				named++
 			}
 		}
-		require.NotZerof(t, named, "%s: no exercise says that the port is in use:\n%s", s.name, v.output)
+		require.NotZerof(t, named, "%s: no exercise says that the port is in use:\n%s", s.name,
+			v.output)
 	}
 }
 

@@ -46,9 +46,10 @@ func TestLoad_HoldsTenThousandIdleClients(t *testing.T) {
 		for perClient() > 8 && time.Since(begin) < 10*time.Second {
 			time.Sleep(100 * time.Millisecond)
 		}
+		took := time.Since(begin).Round(100 * time.Millisecond)
 		require.LessOrEqual(t, perClient(), 8.0, "the server keeps the buffers of idle clients")
-		t.Logf("%d idle clients, each after one answer of %d bytes: %.1f KiB each %v after the last "+
-			"answer", many, size, perClient(), time.Since(begin).Round(100*time.Millisecond))
+		t.Logf("%d idle clients, each after one answer of %d bytes: %.1f KiB each %v after the "+
+			"last answer", many, size, perClient(), took)
 		for _, conn := range clients {
 			conn.Close()
 		}
