@@ -236,7 +236,9 @@ func Test05_EchoesAnyBytesUnchanged(t *testing.T) {
 			answer := client.Receive()
 
 			require.NotEmptyf(t, answer, `
-				%q went in, and nothing came back.`, sent.message)
+				%q went in, and nothing came back.
+
+				Every message gets its answer, whatever its bytes are.`, sent.message)
 			require.Equalf(t, sent.message, answer, `
 				%q went in, and %s came back.
 
@@ -442,14 +444,13 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 			While the server's Write to the late client waited, the other client sent "meanwhile",
 			and %s came back.
 
-			A client that takes its answer late must not delay the others.`, wire.Show(meanwhile))
-		require.Falsef(t, len(answer) == 4 && strings.ContainsAny(answer, "meanwhile"), `
+			If clients share a buffer, one gets the other's bytes. Each client needs its own.`,
+			wire.Show(meanwhile))
+		require.Falsef(t, strings.ContainsAny(answer, "meanwhile"), `
 			The late client sent "LATE" and got bytes of the other client: %s.
 
 			The two clients share a buffer. While Write still sends from it, the other client's
 			Read fills it again. Each client needs a buffer of its own.`, wire.Show(answer))
-		require.Equalf(t, "LATE", answer, `
-			"LATE" went in, and %s came back.`, wire.Show(answer))
 	})
 }
 

@@ -157,7 +157,8 @@ func assertionsThatCatch(t *testing.T, tr *trial, m mistake, all []assertion,
 }
 
 // makeRemovable rewrites the tests of the step in dir, so that [removed] can
-// leave an assertion out. No line moves.
+// leave an assertion out. No line moves. No function is a test's helper any
+// more, so a failure names the assertion's own line, not its caller's.
 func makeRemovable(t testing.TB, dir string, all []assertion) {
 	t.Helper()
 	texts := map[string]string{}
@@ -171,6 +172,7 @@ func makeRemovable(t testing.TB, dir string, all []assertion) {
 		texts[a.file] = text[:a.begin] + unless + text[a.begin:a.end] + "}" + text[a.end:]
 	}
 	for file, text := range texts {
+		text = strings.ReplaceAll(text, "t.Helper()", "")
 		if !strings.Contains(text, "\t\"os\"\n") {
 			text = strings.Replace(text, "import (\n", "import (\"os\";\n", 1)
 		}
