@@ -22,12 +22,14 @@ import (
 var assertions = flag.Bool("assertions", false,
 	"remove the exercises' assertions one by one, and see which mistake gets through")
 
-// Every assertion of an exercise is needed. Without it, a mistake gets through
-// or fails in other words than it promises.
+// An assertion is needed if a mistake, without it, gets through or fails in
+// other words than it promises.
 //
 //	go test ./internal/course -run Assertions -assertions -v
 //
-// prints, for each assertion, a mistake that needs it. This takes some minutes.
+// prints, for each assertion, a mistake that needs it. It fails for assertions
+// that no mistake needs: add a mistake, or remove the assertion, unless it only
+// catches what can't be foreseen. This takes some minutes.
 func TestAssertions(t *testing.T) {
 	if !*assertions {
 		t.Skip("only with -assertions: it takes some minutes")
