@@ -395,7 +395,9 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	ln, serving := t.Serve(&echo.Server{MaxClients: 1})
 	client := ln.Dial()
 	client.Send("hello")
-	client.Receive()
+	answer := client.Receive()
+	require.Equalf(t, "hello", answer, `
+		The client sent "hello" and got %s.`, wire.Show(answer))
 	next := ln.Dial()
 	next.Send("hello")
 
@@ -404,7 +406,7 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 	t.Wait()
 	late := ln.Waiting() > 0
 
-	answer := next.Receive()
+	answer = next.Receive()
 	require.Equalf(t, "hello", answer, `
 		After that the next client sent "hello" and got %s. Serve %s.
 
@@ -1335,8 +1337,10 @@ func shutdownDuringAPause(t *wire.T) {
 	ln.Fail(slices.Repeat([]error{syscall.EMFILE}, 10)...)
 	time.Sleep(800 * time.Millisecond) // Serve is in its eighth pause, the one of 640 ms
 
-	t.Call(func() error { return server.Shutdown(context.Background()) })
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
+	require.Truef(t, stopping.Returned(), `
+		Shutdown didn't return, though there was no client to wait for.`)
 	require.Truef(t, serving.Returned() && errors.Is(serving.Err(), echo.ErrServerClosed), `
 		Serve didn't return ErrServerClosed: it %s.`, serving)
 }
@@ -1460,9 +1464,11 @@ func quietServer(t *program.T) {
 	client := server.Dial()
 
 	client.Send("not for all to see")
-	client.Receive(18)
+	answer := client.Receive(18)
 	server.ComesToRest() // it has printed everything
 
+	require.Equalf(t, "not for all to see", answer, `
+		A client sent "not for all to see" and got %s.`, wire.Show(answer))
 	require.NotContains(t, server.Output(), "not for all to see", `
 		A client sent "not for all to see", and the program showed it.`)
 }
@@ -1520,8 +1526,11 @@ func interruptDuringAFlood(t *program.T) (*program.Program, *program.Peer, time.
 	t.Helper()
 	server := t.Build("./cmd/server").Start("-quiet")
 	client := server.Dial()
-	client.Flood()
-	server.StaysUp() // until it's idle: it waits in Write
+	client.Flood() // until the server waits in Write
+	require.Truef(t, server.StaysUp(), `
+		Before Ctrl-C, a client sent and sent and didn't read. The server %s.
+
+		A program exits when main returns, so main must wait for Serve.`, server)
 
 	server.Interrupt()
 	interrupted := time.Now()

@@ -149,8 +149,9 @@ func lineEndsArePrinted(t *wire.T) {
 	_, screen, server, _ := runClient(t)
 
 	server.Send("verse\n\n\n")
-	screen.Shows("verse")
 
+	require.True(t, screen.Shows("verse"), `
+		The server sent "verse\n\n\n", but the screen didn't show it.`)
 	require.Truef(t, strings.HasPrefix(screen.Text(), "verse\n\n\n"), `
 		The server sent "verse\n\n\n", and the screen showed %s.
 
@@ -370,7 +371,9 @@ func connectionIsClosedInstead(t *wire.T) {
 	keyboard.Type("one\ntwo")
 	keyboard.End()
 
-	server.Receive()
+	sent := server.Receive()
+	require.Equalf(t, "onetwo", sent, `
+		The input was "one\ntwo", and %s was sent. Run %s.`, wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
 		The input ended, but Run didn't close the connection and return. Run %s.
 

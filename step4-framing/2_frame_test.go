@@ -1165,12 +1165,15 @@ func halfAHeader(t *wire.T) {
 	})
 	t.Wait()
 	client2.Send(wire.Frames(other))
-	next(t, r2)
+	second := next(t, r2)
 	client1.Send(wire.Frames("first")[half:])
 	if !reading.Returned() {
 		first = result{err: errWaits}
 	}
 
+	require.Truef(t, second == result{payload: other}, `
+		One Reader had 2 bytes of a header. For another one a frame of 70,000 bytes came, and
+		its ReadFrame %v.`, second)
 	require.Equalf(t, result{payload: "first"}, first, `
 		One Reader had 2 bytes of the header of "first". Then another one read a frame of
 		70,000 bytes. The rest of "first" came, and the first one's ReadFrame %v.

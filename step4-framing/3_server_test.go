@@ -951,7 +951,7 @@ func shutdownInsideAFrame(t *wire.T) {
 	client.Send(wire.Frames("too late")[:7])
 	t.Wait()
 
-	t.Call(func() error { return server.Shutdown(context.Background()) })
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
 
 	early := strings.Join(client.Arrived(), "")
 	require.Emptyf(t, early, `
@@ -962,6 +962,8 @@ func shutdownInsideAFrame(t *wire.T) {
 		The client was still connected after a second.
 
 		The rest of the frame may never come.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The server had disconnected its only client. Shutdown didn't return nil: it %s.`, stopping)
 	require.Emptyf(t, log.Failures(), `
 		Shutdown disconnected a client that had sent half a frame. Log got a warning or an error:
 		%s

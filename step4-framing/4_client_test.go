@@ -244,7 +244,10 @@ func connectionIsClosedInstead(t *wire.T) {
 	keyboard.Type("one\ntwo")
 	keyboard.End()
 
-	server.Receive()
+	sent := server.Receive()
+	require.Equalf(t, wire.Frames("one", "two"), sent, `
+		The input was "one\ntwo". Instead of two frames, %s was sent. Run %s.`,
+		wire.Show(sent), running)
 	require.Truef(t, running.Returned() && server.Closed(), `
 		The input ended, and the server doesn't learn of it. Run %s.
 
