@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"example.com/tcp-steps/internal/lesson"
-	"example.com/tcp-steps/internal/program"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,21 +50,26 @@ func TestStarters_ShowOneRedExercise(t *testing.T) {
 	}
 }
 
-// An exercise says at once that a forgotten server holds the port.
+// An exercise says at once that a forgotten server holds the port. The steps
+// use another port here, so that no other test has to wait for its turn.
 func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 	t.Parallel()
-	forgottenServer(t)
+	addr := fmt.Sprint("127.0.0.1:", forgottenPort)
+	forgotten, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { forgotten.Close() })
 	for _, s := range steps(t) {
 		if !startsPrograms(t, s) {
 			continue
 		}
 		dir := lay(t, s)
-		v := test(t, dir, everything, program.HasTurn+"=1")
+		usePort(t, forgottenPort, dir, filepath.Join(dir, "../internal/program"))
+		v := test(t, dir, everything)
 		named := 0
 		for _, e := range s.exercises {
 			r := v.results[e.test]
 			if strings.Contains(words(r.output),
-				"127.0.0.1:20000 is in use: is your server still running in another terminal?") {
+				addr+" is in use: is your server still running in another terminal?") {
 				checkRed(t, e, r)
 				named++
 			}
@@ -73,15 +77,6 @@ func TestStarters_SayThatThePortIsInUse(t *testing.T) {
 		require.NotZerof(t, named, "%s: no exercise says that the port is in use:\n%s", s.name,
 			v.output)
 	}
-}
-
-// forgottenServer listens on port 20000 in the proof's turn.
-func forgottenServer(t *testing.T) {
-	t.Helper()
-	program.TakeTurn(&lesson.Exercise{T: t})
-	ln, err := net.Listen("tcp", program.Addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
 }
 
 // startsPrograms reports whether a test of the step runs the learner's program

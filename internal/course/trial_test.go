@@ -39,11 +39,13 @@ type trial struct {
 	binaries map[string]string // by the flag that they're built with
 }
 
-// The first ports of the trials, which take two each.
+// The first ports of the trials, which take two each, and those of a forgotten
+// server.
 const (
-	mistakePorts = 20010
-	hintPorts    = 21010
-	rightPorts   = 22010
+	mistakePorts  = 20010
+	hintPorts     = 21010
+	rightPorts    = 22010
+	forgottenPort = 23010
 )
 
 // A variant is a step's work in a certain form.
