@@ -263,8 +263,7 @@ func compile(t testing.TB) {
 // here. On most systems that takes a C compiler.
 var hasRaceDetector = sync.OnceValue(func() bool {
 	dir := filepath.Join(root, "internal", "program", "testdata", "hello")
-	return exec.Command("go", "build", "-race", "-o", os.DevNull,
-		dir+string(filepath.Separator)).Run() == nil
+	return command(dir, "build", "-race", "-o", os.DevNull, ".").Run() == nil
 })
 
 // needRaceDetector skips a proof that needs the race detector if there's none.
