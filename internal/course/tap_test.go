@@ -38,8 +38,8 @@ func TestTap(t *testing.T) {
 			}
 			t.Run(parts[1]+" "+parts[0], func(t *testing.T) {
 				// On a new machine, building takes too long for a turn.
-				for _, command := range []string{"internal/tap", parts[1], parts[2]} {
-					folder, _, _ := strings.Cut(command, " ")
+				for _, line := range []string{"internal/tap", parts[1], parts[2]} {
+					folder, _, _ := strings.Cut(line, " ")
 					buildInto(t, dir, folder)
 				}
 				// On a real network, pieces aren't fixed. It may take a few

@@ -115,8 +115,8 @@ func (tr *trial) binary(t *testing.T, race string) string {
 	if tr.binaries[race] == "" {
 		dir := filepath.Join(tr.dir, tr.step.name)
 		file := filepath.Join(dir, "trial"+race+".test.exe")
-		// Without inlining, the tests compile in half the time. The learner's
-		// packages compile as ever.
+		// Without inlining, the tests compile faster. The learner's packages
+		// compile as ever.
 		testsWithoutInlining := "-gcflags=example.com/tcp-steps/" + tr.step.name + "/.../tests=-l"
 		build := command(dir, "test", "-c", race, "-vet=off", testsWithoutInlining,
 			"-ldflags=-s -w", "-o", file, ".")
