@@ -51,9 +51,17 @@ func (s *Server) logEnd(conn net.Conn, what string, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		s.log().Debug("client left", "client", conn.RemoteAddr())
-	case s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
+	case s.isStopping() && isReadTimeout(err):
 		s.log().Debug("client disconnected", "client", conn.RemoteAddr())
 	default:
 		s.log().Warn(what, "client", conn.RemoteAddr(), "err", err)
 	}
+}
+
+// isReadTimeout reports whether a Read returned err because of its deadline. If
+// a Write did, an answer is lost.
+func isReadTimeout(err error) bool {
+	var op *net.OpError
+	isWrite := errors.As(err, &op) && op.Op == "write"
+	return errors.Is(err, os.ErrDeadlineExceeded) && !isWrite
 }

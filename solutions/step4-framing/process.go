@@ -63,13 +63,17 @@ type client struct {
 	received int       // bytes of the next frame
 	begun    bool      // the time for the rest of that frame runs
 	quiet    bool      // the next timeout says that the client is quiet
-	resting  bool      // the client was quiet, and its buffers are gone
+	resting  bool      // the client is new or was quiet, and it has no buffers
 	large    bool      // the buffers are worth collecting
 	until    time.Time // the end of IdleTimeout
 }
 
+// newClient returns a new client, which is resting: its buffers are new. So its
+// first Read has the whole IdleTimeout. Over TLS that Read does the handshake,
+// which can't go on after a timeout.
 func newClient(s *Server, conn net.Conn) *client {
-	c := &client{s: s, conn: conn}
+	c := &client{s: s, conn: conn, resting: true}
+	c.until = c.idleDeadline()
 	c.renewBuffers()
 	return c
 }
@@ -209,10 +213,18 @@ func (c *client) end(err error) {
 	case errors.Is(err, io.EOF):
 		log.Debug("client left", "client", addr)
 	case errors.Is(err, errStopping),
-		c.s.isStopping() && errors.Is(err, os.ErrDeadlineExceeded):
+		c.s.isStopping() && isReadTimeout(err):
 		log.Debug("client disconnected", "client", addr)
 	default:
 		log.Warn("client failed", "client", addr, "err", err)
 	}
 	c.out.Flush()
+}
+
+// isReadTimeout reports whether a Read returned err because of its deadline. If
+// a Write did, an answer is lost.
+func isReadTimeout(err error) bool {
+	var op *net.OpError
+	isWrite := errors.As(err, &op) && op.Op == "write"
+	return errors.Is(err, os.ErrDeadlineExceeded) && !isWrite
 }

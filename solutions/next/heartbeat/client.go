@@ -57,8 +57,9 @@ func (c *Client) Send(message []byte) error {
 	return c.out.Flush()
 }
 
-// Receive returns the next message, skipping heartbeats. If nothing has arrived
-// for three intervals, the error is os.ErrDeadlineExceeded.
+// Receive returns the next message, skipping heartbeats. If no whole message
+// and no heartbeat arrives within three intervals, the error is
+// os.ErrDeadlineExceeded.
 func (c *Client) Receive() ([]byte, error) {
 	for {
 		c.conn.SetReadDeadline(time.Now().Add(3 * c.interval))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -28,7 +29,8 @@ type Client struct {
 }
 
 // Ask sends message and returns the answer, however many connections it takes.
-// If ctx is done first, it returns ctx's error.
+// If ctx is done first, it returns ctx's error. If the message or the answer
+// exceeds the limit, it returns [frame.ErrTooLarge] at once.
 //
 // The server may get a message more than once: if no answer comes, the client
 // can't know whether the message arrived. So a message must do no harm when
@@ -41,6 +43,9 @@ func (c *Client) Ask(ctx context.Context, message []byte) ([]byte, error) {
 			return answer, nil
 		}
 		c.Close()
+		if errors.Is(err, frame.ErrTooLarge) {
+			return nil, err // a new connection doesn't change that
+		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"example.com/tcp-steps/solutions/step4-framing/frame"
 )
 
 func TestDemo(t *testing.T) {
@@ -56,5 +59,24 @@ func TestClient_Ask_EndsWithItsContext(t *testing.T) {
 
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Ask returned the error %v and must return context.Canceled.", err)
+	}
+}
+
+// Another connection doesn't make a message smaller.
+func TestClient_Ask_GivesUpOnALargeMessage(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+
+	tryAgain := func(error, time.Duration) { cancel() }
+	client := &Client{Addr: ln.Addr().String(), Failed: tryAgain}
+	defer client.Close()
+	_, err = client.Ask(ctx, make([]byte, limit+1))
+
+	if !errors.Is(err, frame.ErrTooLarge) {
+		t.Errorf("Ask returned the error %v and must return frame.ErrTooLarge.", err)
 	}
 }

@@ -109,7 +109,9 @@ func (r *Reader) fill(size int) {
 	most := max(size, window)
 	to := r.buf
 	if r.end == len(r.buf) && len(r.buf) < most {
-		to = make([]byte, min(max(minBuf, 2*len(r.buf)), max(window, HeaderSize+r.limit)))
+		largest := max(window, HeaderSize+r.limit)
+		more := min(len(r.buf), largest-len(r.buf)) // twice as many may not fit into 32 bits
+		to = make([]byte, max(minBuf, len(r.buf)+more))
 	}
 	r.start, r.end = 0, copy(to, r.buf[r.start:r.end])
 	r.buf = to

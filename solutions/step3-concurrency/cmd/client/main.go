@@ -11,8 +11,8 @@ import (
 	echo "example.com/tcp-steps/solutions/step3-concurrency"
 )
 
-// dialTimeout limits how long connecting may take. Without it the kernel gives
-// up only after minutes.
+// dialTimeout limits how long connecting may take. Without it the kernel
+// decides: Linux gives up only after about two minutes.
 const dialTimeout = 5 * time.Second
 
 func main() {
