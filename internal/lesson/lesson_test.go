@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,6 +80,24 @@ func TestAborting(t *testing.T) {
 	}
 	exercise(t, "docs/0.md#6-abort", func(e *lesson.Exercise) {
 		e.Abort("It can't be stopped.", lesson.OutputText("…"))
+	})
+}
+
+// A Ctrl-C in the terminal reaches the tests and the process that supervises
+// them.
+func TestInterrupted(t *testing.T) {
+	if os.Getenv("LESSON") != "is interrupted" {
+		return
+	}
+	exercise(t, "docs/0.md#8-interrupt", func(e *lesson.Exercise) {
+		_, err := lesson.TempDir()
+		require.NoError(e, err)
+		for _, pid := range []int{os.Getppid(), os.Getpid()} {
+			process, err := os.FindProcess(pid)
+			require.NoError(e, err)
+			require.NoError(e, process.Signal(os.Interrupt))
+		}
+		select {}
 	})
 }
 
@@ -208,6 +227,21 @@ func TestRun_GoesOnBehindACrash(t *testing.T) {
 
 	out = run(t, "LESSON=crashes", "-test.skip=_|Lesson|TestCrash$", "-test.paniconexit0")
 	require.Contains(t, out, "first: 5 crash\n--- SKIP: TestLast")
+}
+
+func TestRun_CleansUpAtCtrlC(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("here a process can't send Ctrl-C to one other process")
+	}
+	folder := t.TempDir()
+
+	out := run(t, "LESSON=is interrupted,TMPDIR="+folder, "-test.run=TestInterrupted",
+		"-test.paniconexit0")
+
+	require.Empty(t, strings.TrimSpace(out), "it's no failure of an exercise")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 func TestAbort_EndsTheProcess(t *testing.T) {

@@ -1,12 +1,14 @@
 package lesson
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -81,6 +83,10 @@ func (s *supervisor) run() int {
 		fmt.Println(err)
 		return 1
 	}
+	// Ctrl-C reaches the tests as well. This process outlives them, to remove
+	// the folder; another Ctrl-C ends it.
+	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(interrupted, restore)
 	failed := false
 	var ran []string
 	for {
@@ -99,6 +105,9 @@ func (s *supervisor) run() int {
 		cmd.Wait()
 		out.flush()
 		crash.flush()
+		if interrupted.Err() != nil {
+			return cmd.ProcessState.ExitCode()
+		}
 		ended := load(s.dir)
 		timedOut := strings.Contains(crash.held.String(), "panic: test timed out")
 		if ended.Test == "" || timedOut {

@@ -28,18 +28,6 @@ var built struct {
 	patterns []string
 }
 
-// BuildAhead begins to build the programs that a pattern such as "./cmd/..."
-// matches, and doesn't wait for them. Call it some exercises before the first
-// one that calls [T.Build] for them: that one waits for less then. If the tests
-// end first, the go command ends by itself and leaves nothing behind.
-func BuildAhead(pattern string) {
-	built.Lock()
-	go func() {
-		defer built.Unlock()
-		buildAll(pattern)
-	}()
-}
-
 // Build builds the program in a folder, such as "./cmd/server", with the race
 // detector if the tests have it. The folder is relative to the tests' folder.
 // The first Build also builds the programs beside that one: all at once take

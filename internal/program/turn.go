@@ -44,8 +44,9 @@ func TakeTurn(e *lesson.Exercise) {
 	}
 }
 
-// waitForTurn waits for at most a minute until it can listen on the turnstile.
-// It fails the exercise if it can't.
+// waitForTurn waits until it can listen on the turnstile. It fails the exercise
+// if it can't, shortly before go test's time limit. Without a limit, it waits
+// for a minute.
 func waitForTurn(e *lesson.Exercise) net.Listener {
 	e.Helper()
 	strangers := 0 // times in a row that the turnstile didn't greet
