@@ -332,19 +332,11 @@ func lateResetIsAnError(t *wire.T) {
 		time. Only io.EOF is a good end.`, running)
 }
 
-// A slowCloser takes a second for CloseWrite, after the server has learned of
-// it.
-type slowCloser struct{ *wire.Conn }
-
-func (c slowCloser) CloseWrite() error {
-	defer time.Sleep(time.Second)
-	return c.Conn.CloseWrite()
-}
-
 func fastServerIsAGoodEnd(t *wire.T) {
 	server, conn := t.Server()
 	keyboard := t.Keyboard()
-	running := t.Call(func() error { return echo.Run(slowCloser{conn}, keyboard, t.Screen()) })
+	slow := wire.SlowCloser{Conn: conn}
+	running := t.Call(func() error { return echo.Run(slow, keyboard, t.Screen()) })
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()

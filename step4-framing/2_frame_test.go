@@ -63,7 +63,7 @@ func sixFrames(t *wire.T) {
 
 			%s`, len(f.payload), header, f.header, f.why)
 		require.Truef(t, f.payload == arrived[headerSize:], `
-			Behind the header of %s came %s.`,
+			After the header of %s came %s.`,
 			wire.Show(f.payload), wire.Show(arrived[headerSize:]))
 	}
 }
@@ -152,7 +152,7 @@ func usedAgain(t *wire.T, size int) {
 	require.Truef(t, strings.HasSuffix(arrived, strings.Repeat("1", size)), `
 		WriteFrame was called with %s, then Flush, and %s came.
 
-		The payload must come, whole and behind its header.`,
+		The payload must come whole, after its header.`,
 		wire.Show(strings.Repeat("1", size)), wire.Show(arrived))
 }
 
@@ -205,7 +205,7 @@ func manySizesBeforeFlush(t *wire.T) {
 }
 
 // atBorders returns payloads with sizes around those that buffers often have.
-// One of each size that's too large for such a buffer comes behind a small one.
+// One of each size that's too large for such a buffer comes after a small one.
 func atBorders() (payloads []string) {
 	for _, border := range []int{512, 1024, 4096, 64 << 10, 128 << 10} {
 		for _, size := range []int{border - headerSize, border - 1, border} {
@@ -257,7 +257,7 @@ func Test05_RefusesToWriteOversizedFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#5-refuse-to-write-oversized-frames", "frame/frame.go")
 	wire.Test(e, "a limit of 10, a payload of 11 bytes, then one of 10", elevenBytes)
 	wire.Test(e, "a limit of 10, two payloads of 10 bytes, then Flush", twiceTheLimit)
-	wire.Test(e, "a limit of 10, a payload of 4 bytes, then one of 11", refusalBehindAFrame)
+	wire.Test(e, "a limit of 10, a payload of 4 bytes, then one of 11", refusalAfterAFrame)
 	wire.Test(e, "a limit of 0, a payload of 1 byte", func(t *wire.T) {
 		_, conn := t.Lend()
 
@@ -281,8 +281,8 @@ func elevenBytes(t *wire.T) {
 	require.Emptyf(t, arrived, `
 		WriteFrame was called with 11 bytes, then Flush, and %s came.
 
-		The peer can't read on behind a frame above the limit, and part of a message is
-		another message. Nothing of the frame may reach the wire.`, wire.Show(arrived))
+		The peer can't read on after a frame above the limit, and part of a message is another
+		message. Nothing of the frame may reach the wire.`, wire.Show(arrived))
 	require.ErrorIsf(t, refused, frame.ErrTooLarge, `
 		WriteFrame was called with 11 bytes, then Flush. Nothing came, which is right, but
 		WriteFrame %s, and Flush %s.
@@ -311,7 +311,7 @@ func elevenBytes(t *wire.T) {
 		buffer.`, wire.Show(arrived))
 }
 
-func refusalBehindAFrame(t *wire.T) {
+func refusalAfterAFrame(t *wire.T) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 10)
 
@@ -1064,7 +1064,7 @@ func readWithoutAllocating(t *wire.T) {
 	require.Zerof(t, allocations, `
 		Reading 4 frames took %.0f allocations, long after the first ones.
 
-		Use memory again: keep a buffer in the Reader. (A local array is allocated too, if a
+		Reuse memory: keep a buffer in the Reader. (A local array is allocated too, if a
 		slice of it goes to an io.Reader, which might keep it.)`, allocations)
 }
 
@@ -1084,7 +1084,7 @@ func writeWithoutAllocating(t *wire.T) {
 	require.Zerof(t, allocations, `
 		Writing 4 frames took %.0f allocations, long after the first ones.
 
-		Use memory again: keep a buffer in the Writer. (A local array is allocated too, if a
+		Reuse memory: keep a buffer in the Writer. (A local array is allocated too, if a
 		slice of it goes to an io.Writer, which might keep it.)`, allocations)
 }
 

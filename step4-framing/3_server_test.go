@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"example.com/tcp-steps/internal/lesson"
-	"example.com/tcp-steps/internal/program"
 	"example.com/tcp-steps/internal/wire"
 	echo "example.com/tcp-steps/step4-framing"
 	"github.com/stretchr/testify/require"
@@ -23,7 +21,6 @@ import (
 
 func Test13_AnswersEveryFrameWhole(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#13-answer-every-frame-whole", "process.go")
-	program.BuildAhead("./cmd/...") // for exercise 22
 	wire.Test(e, "a frame that arrives in two pieces", frameInTwoPieces)
 	wire.Test(e, "messages of every kind", messagesOfEveryKind)
 	wire.Test(e, "messages from 0 bytes to 1 MiB", messagesOfEverySize)
@@ -231,8 +228,8 @@ func clientNeverReads(t *wire.T, sent string) {
 	require.True(t, closed, `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		Either Write has no deadline, or it failed and the connection wasn't closed: Flush returns
-		Write's error. The end of the picture shows which.`)
+		Either Write has no deadline or a later one, or it failed and the connection wasn't
+		closed: Flush returns Write's error. The end of the picture shows which.`)
 	next := ln.Dial()
 	next.Send(wire.Frames("hello"))
 	answer = next.Receive()
@@ -444,15 +441,15 @@ func brokenFrame(t *wire.T, broken string) {
 	require.False(t, answer == "" && !client.Ended(), `
 		A good frame came before it and got no answer. The connection was still open.
 
-		Behind a bad header there's nothing to wait for: process must flush and return.`)
+		After a bad header there's nothing to wait for: process must flush and return.`)
 	require.NotEmpty(t, answer, `
 		A good frame came before it and got no answer.
 
 		Its answer may still be in the Writer's buffer: flush once more when process ends.`)
 	require.Equalf(t, wire.Frames("good"), answer, `
-		A good frame came before it, other frames behind it, and the client got %s.
+		A good frame came before it, other frames after it, and the client got %s.
 
-		Answer the first frame and send nothing else. Behind a bad header the server can't know
+		Answer the first frame and send nothing else. After a bad header the server can't know
 		where a frame begins, and the client takes whatever comes for an answer.`,
 		wire.Show(answer))
 	requireCleanEnd(t, client)
@@ -468,7 +465,7 @@ func requireCleanEnd(t *wire.T, client *wire.Peer) {
 	require.True(t, client.Ended(), `
 		10 s later the connection was still open.
 
-		Behind a bad header the server can't know where a frame begins, so there's nothing to
+		After a bad header the server can't know where a frame begins, so there's nothing to
 		wait for.`)
 	require.True(t, client.Closed(), `
 		The server half-closed the connection but hadn't closed it 10 s later.
@@ -1106,7 +1103,7 @@ func shutdownDuringAWrite(t *wire.T) {
 			// Shutdown has set one deadline when it sets the other one.
 			if ended.Add(1) == 2 {
 				other.Hold(wire.NoLimit)
-				wire.NewContext().WaitUntilWatched() // process goes on to its next Read
+				wire.Yield() // process goes on to its next Read
 			}
 		})
 	}
@@ -1132,7 +1129,7 @@ func shutdownDuringAWrite(t *wire.T) {
 func connectionWithoutCloseWrite(t *wire.T) {
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
-	t.Call(func() error { return server.Serve(plainListener{ln}) })
+	t.Call(func() error { return server.Serve(wire.PlainListener{Listener: ln}) })
 	client := ln.Dial()
 	client.Send(wire.Frames("hello"))
 	client.Receive()
@@ -1145,17 +1142,6 @@ func connectionWithoutCloseWrite(t *wire.T) {
 		A net.Conn without CloseWrite is closed directly.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
-}
-
-// A plainListener accepts connections that have the methods of net.Conn alone.
-type plainListener struct{ net.Listener }
-
-func (ln plainListener) Accept() (net.Conn, error) {
-	conn, err := ln.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return struct{ net.Conn }{conn}, nil
 }
 
 func goroutinesOfClientsThatLeft(t *wire.T) {

@@ -194,7 +194,7 @@ func qIsNoFrame(t *wire.T, q string) {
 	require.Equalf(t, wire.Frames("hello"), sent, `
 		"hello\n" and then %q were typed. Instead of one frame with "hello", %s was sent.
 
-		The client must send what was typed before q, and not q itself.`, q, wire.Show(sent))
+		The client must send what was typed before q, but not q itself.`, q, wire.Show(sent))
 	require.Truef(t, server.Closed(), `
 		%q was typed, and the connection is still open. Run %s.
 
@@ -205,19 +205,11 @@ func qIsNoFrame(t *wire.T, q string) {
 		Quitting is a good end, so Run must return nil.`, q, running)
 }
 
-// A slowCloser takes a second for CloseWrite, after the server has learned of
-// it.
-type slowCloser struct{ *wire.Conn }
-
-func (c slowCloser) CloseWrite() error {
-	defer time.Sleep(time.Second)
-	return c.Conn.CloseWrite()
-}
-
 func fastServerIsAGoodEnd(t *wire.T) {
 	server, conn := t.Server()
 	keyboard := t.Keyboard()
-	running := t.Call(func() error { return echo.Run(slowCloser{conn}, keyboard, t.Screen()) })
+	slow := wire.SlowCloser{Conn: conn}
+	running := t.Call(func() error { return echo.Run(slow, keyboard, t.Screen()) })
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()

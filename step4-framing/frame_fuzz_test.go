@@ -64,7 +64,7 @@ func checkStream(stream []byte) string {
 }
 
 // checkPieces reads the stream in other pieces. whole are the frames that it
-// has in one piece, and end is the error behind them.
+// has in one piece, and end is the error after them.
 func checkPieces(stream []byte, whole []string, end error) string {
 	for name, r := range map[string]io.Reader{
 		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
@@ -105,7 +105,7 @@ func checkWritten(stream []byte, whole []string, end error) string {
 	}
 	switch rest := stream[out.Len():]; {
 	case end == io.EOF && len(rest) > 0, end == io.ErrUnexpectedEOF && len(rest) == 0:
-		return fmt.Sprintf("Behind %d frames are %d bytes more, but the end was %v.",
+		return fmt.Sprintf("After %d frames come %d bytes more, but the end was %v.",
 			len(whole), len(rest), end)
 	case end != io.EOF && end != io.ErrUnexpectedEOF && end != frame.ErrTooLarge:
 		return fmt.Sprintf("ReadFrame returned the error %q.", end)

@@ -390,3 +390,13 @@ func (d *deadline) stop() {
 		d.timer.Stop()
 	}
 }
+
+// A SlowCloser is a connection that takes a second for CloseWrite, after the
+// other end has learned of it.
+type SlowCloser struct{ *Conn }
+
+// CloseWrite closes this end's half of the connection, then waits.
+func (c SlowCloser) CloseWrite() error {
+	defer time.Sleep(time.Second)
+	return c.Conn.CloseWrite()
+}

@@ -24,13 +24,23 @@ func (c *Context) Done() <-chan struct{} {
 }
 
 // WaitUntilWatched yields to other goroutines until Done was called, and a
-// while longer. It gives up after 100,000 yields, because the caller may hold a
+// while longer. It gives up after many yields, because the caller may hold a
 // lock that the other side waits for.
 func (c *Context) WaitUntilWatched() {
-	for tries, more := 0, 1000; tries < 100_000 && more > 0; tries++ {
+	for tries, more := 0, 1000; tries < manyYields && more > 0; tries++ {
 		runtime.Gosched()
 		if c.watched.Load() {
 			more--
 		}
+	}
+}
+
+const manyYields = 100_000
+
+// Yield yields to other goroutines many times. Call it where a lock may be held
+// that they wait for, so that they needn't come to rest.
+func Yield() {
+	for range manyYields {
+		runtime.Gosched()
 	}
 }

@@ -156,3 +156,16 @@ func (l *Listener) Waiting() int {
 	defer l.mu.Unlock()
 	return len(l.backlog)
 }
+
+// A PlainListener accepts connections that have the methods of [net.Conn]
+// alone, so not CloseWrite.
+type PlainListener struct{ net.Listener }
+
+// Accept returns the next connection.
+func (ln PlainListener) Accept() (net.Conn, error) {
+	conn, err := ln.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{conn}, nil
+}

@@ -46,8 +46,9 @@ func (t *T) run(f func(t *T)) {
 // scenario's name, a phrase that says what's going on, begins each failure.
 //
 // When f has returned or failed, Test ends the code under test. A goroutine in
-// Read or Accept ends there, as by [runtime.Goexit], and Write returns an
-// error. All other goroutines must end by themselves.
+// Read or Accept ends there, as by [runtime.Goexit], and a Write that waits
+// returns an error. A later call of any of them ends its goroutine. All other
+// goroutines must end by themselves.
 //
 // Some mistakes would end the whole test binary: a panic in a function that
 // [T.Go] started, a busy loop, goroutines or memory without end, a goroutine
