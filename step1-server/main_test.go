@@ -392,8 +392,8 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 			require.Equalf(t, message, answer, `
 				Client %d sent %q, and %s came back.
 
-				Each client gets the answers to its own messages and nothing else.`,
-				n, message, wire.Show(answer))
+				Each client gets the answers to its own messages and nothing else. If clients
+				share a buffer, one gets the other's bytes.`, n, message, wire.Show(answer))
 		}
 	})
 	program.Test(e, "a client that stays while another one comes", func(t *program.T) {
@@ -423,7 +423,7 @@ func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 				Client 1 sent %q, and %s came back.
 
 				Each client gets the answers to its own messages and nothing else. If clients
-				share a connection, a reader or a buffer, one takes what belongs to another.`,
+				share a buffer, a reader or a connection, one takes what belongs to another.`,
 				message, wire.Show(answer))
 		}
 	})

@@ -144,11 +144,17 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 
 			shown := strings.Contains(client.Stdout(), answer)
 			printed := strings.Count(client.Stdout(), answer[:1])
-			require.Falsef(t, !shown && printed >= 100, `
+			require.Falsef(t, !shown && printed >= 100 && printed < len(answer), `
 				The server's answer had %d bytes, and the client printed %d of them.
 
 				In this step an answer has up to 512 bytes. A buffer of 512 bytes holds any of
 				them.`, len(answer), printed)
+			require.Falsef(t, !shown && printed == len(answer), `
+				The client printed all %d bytes of the server's answer, but other bytes between
+				them.
+
+				In this step an answer has up to 512 bytes. A buffer of 512 bytes holds any of
+				them, so one Read and one Print are enough.`, printed)
 			require.Truef(t, shown, `
 				The server answered %s, but the client's standard output doesn't contain it. The
 				client %s.

@@ -277,8 +277,8 @@ func acceptFailsFiftyTimes(t *wire.T) {
 // pausesOf returns the time between the calls of Accept.
 func pausesOf(ln *wire.Listener) (pauses []time.Duration) {
 	calls := ln.Calls()
-	for i := range calls[1:] {
-		pauses = append(pauses, calls[i+1].Sub(calls[i]))
+	for i := 1; i < len(calls); i++ {
+		pauses = append(pauses, calls[i].Sub(calls[i-1]))
 	}
 	return pauses
 }
@@ -559,6 +559,7 @@ func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
 	wire.Test(e, "a client that asks nothing for two minutes", quickReaderAfterAPause)
 	wire.Test(e, "WriteTimeout is 500 ms, and IdleTimeout is an hour", shortWriteTimeout)
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
+	wire.Test(e, "a client that sends 4 MiB and never reads", serverStopsReading)
 }
 
 func clientThatNeverReads(t *wire.T) {
@@ -690,6 +691,22 @@ func noWriteTimeout(t *wire.T) {
 
 		A WriteTimeout of 0 means no timeout. IdleTimeout is for a client that sends nothing; it
 		doesn't limit how long the client takes to read.`, wire.Show(answer))
+}
+
+func serverStopsReading(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{})
+	client := ln.Dial()
+	client.Hold(0)
+
+	client.Send(slices.Repeat([]string{strings.Repeat("m", 4096)}, 1024)...)
+	t.Wait() // the server has done what it can
+
+	read := 4<<20 - client.Unread()
+	require.LessOrEqualf(t, read, 1<<20, `
+		The server read %d bytes of them, more than 1 MiB, though the client read no answer.
+
+		If it keeps the answers, they fill its memory. While Write waits, the server must stop
+		reading. Then the kernel's buffers fill up, and the client must wait as well.`, read)
 }
 
 func Test08_ShutsDownGracefully(t *testing.T) {
@@ -966,7 +983,7 @@ func endAfterAFailedWrite(t *wire.T) {
 func connectionWithoutCloseWrite(t *wire.T) {
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
-	t.Call(func() error { return server.Serve(plainListener{ln}) })
+	t.Call(func() error { return server.Serve(wire.PlainListener{Listener: ln}) })
 	client := ln.Dial()
 	client.Send("hello")
 	client.Receive()
@@ -986,17 +1003,6 @@ func connectionWithoutCloseWrite(t *wire.T) {
 		waits for its end.`)
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
-}
-
-// A plainListener accepts connections that have the methods of net.Conn alone.
-type plainListener struct{ net.Listener }
-
-func (ln plainListener) Accept() (net.Conn, error) {
-	conn, err := ln.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return struct{ net.Conn }{conn}, nil
 }
 
 func goroutinesOfClientsThatLeft(t *wire.T) {
@@ -1027,7 +1033,7 @@ func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#9-close-the-rest-when-the-context-ends",
 		"server.go")
 	wire.Test(e, "a client that never reads, and a minute for Shutdown", shutdownRunsOutOfTime)
-	wire.Test(e, "a client that never reads, and a context that's cancelled", shutdownIsCancelled)
+	wire.Test(e, "a client that never reads, and a context that's canceled", shutdownIsCanceled)
 	e.AgainUnderRace()
 }
 
@@ -1079,7 +1085,7 @@ func shutdownRunsOutOfTime(t *wire.T) {
 		Shutdown closed the last connection, but Clients returned %d.`, server.Clients())
 }
 
-func shutdownIsCancelled(t *wire.T) {
+func shutdownIsCanceled(t *wire.T) {
 	server, _, stubborn := serverInWrite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopping := t.Call(func() error { return server.Shutdown(ctx) })
@@ -1089,13 +1095,13 @@ func shutdownIsCancelled(t *wire.T) {
 	t.Wait()
 
 	require.True(t, stopping.Returned(), `
-		ctx was cancelled, but Shutdown didn't return.
+		ctx was canceled, but Shutdown didn't return.
 
 		A context can end without a deadline. Wait for ctx.Done.`)
 	require.ErrorIsf(t, stopping.Err(), context.Canceled, `
-		ctx was cancelled, but Shutdown didn't return ctx's error: it %s.`, stopping)
+		ctx was canceled, but Shutdown didn't return ctx's error: it %s.`, stopping)
 	require.True(t, stubborn.IsClosed(), `
-		ctx was cancelled and Shutdown returned, but the client's connection was still open.
+		ctx was canceled and Shutdown returned, but the client's connection was still open.
 
 		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the
 		server would still read on for half a second.`)
@@ -1284,7 +1290,7 @@ func shutdownDuringAWrite(t *wire.T) {
 			// Shutdown has set one deadline when it sets the other one.
 			if ended.Add(1) == 2 {
 				other.Hold(wire.NoLimit)
-				letOthersRun() // process goes on to its next Read
+				wire.Yield() // process goes on to its next Read
 			}
 		})
 	}
@@ -1306,12 +1312,6 @@ func shutdownDuringAWrite(t *wire.T) {
 			it and read on. Mark the server first, then set the deadlines.`)
 		client.Close()
 	}
-}
-
-// letOthersRun yields to other goroutines many times. Its caller may hold a
-// lock that they wait for, so it can't wait until they're at rest.
-func letOthersRun() {
-	wire.NewContext().WaitUntilWatched() // nothing watches it, so it yields and gives up
 }
 
 func shutdownWithoutAFreeSlot(t *wire.T) {
@@ -1530,13 +1530,19 @@ func interruptDuringAFlood(t *program.T) (*program.Program, *program.Peer, time.
 	require.Truef(t, server.StaysUp(), `
 		Before Ctrl-C, a client sent and sent and didn't read. The server %s.
 
-		A program exits when main returns, so main must wait for Serve.`, server)
+		A client that doesn't read must not end the server: only its own connection waits.`, server)
 
 	server.Interrupt()
 	interrupted := time.Now()
 	server.StaysUp() // unless it exits at once
-	client.Rest()
-	return server, client, time.Since(interrupted)
+	_, ended := client.Rest()
+	took := time.Since(interrupted)
+	require.Truef(t, ended, `
+		After Ctrl-C the client read all its answers, and a second later its connection was still
+		open. The server %s.
+
+		At Ctrl-C, call Shutdown, whether clients are idle or not.`, server)
+	return server, client, took
 }
 
 func Test12_HandlesAThousandClients(t *testing.T) {
