@@ -33,6 +33,23 @@ func TestGrade(t *testing.T) {
 			replace(t, filepath.Join(folder, main), "\t\tinputInfo := strings.Trim",
 				"\t\tos.Exit(3)\n\t\tinputInfo := strings.Trim")
 		}, 1, "step2-client: 2 of 7 exercises pass"},
+		"it prints verdicts": {func(t *testing.T, folder string) {
+			replace(t, filepath.Join(folder, main), `"127.0.0.1:20000"`, `"127.0.0.1:20002"`)
+			write(t, filepath.Join(folder, "verdicts.go"), `package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func init() {
+	if len(os.Args) > 1 { // in the tests
+		fmt.Println("--- PASS: Test01_DialsPort20000 (0.00s)")
+		fmt.Println("--- PASS: Test01_Mine (0.00s)")
+	}
+}
+`)
+		}, 1, "step2-client: 0 of 7 exercises pass"},
 		"it doesn't compile": {func(t *testing.T, folder string) {
 			replace(t, filepath.Join(folder, main), "func main() {", "func main() {\n\tundefined()")
 		}, 1, "step2-client: 0 of 7 exercises pass"},
