@@ -1541,7 +1541,7 @@ func interruptDuringAFlood(t *program.T) (*program.Program, *program.Peer, time.
 		After Ctrl-C the client read all its answers, and a second later its connection was still
 		open. The server %s.
 
-		At Ctrl-C, call Shutdown, whether clients are idle or not.`, server)
+		Shutdown disconnects a busy client as soon as its answers are sent.`, server)
 	return server, client, took
 }
 

@@ -77,7 +77,7 @@ func buildAll(pattern string) error {
 	}
 	built.patterns = append(built.patterns, pattern)
 	rememberSources()
-	build(pattern).Run() // not into a pipe, which would kill go when nothing reads it
+	build(pattern).Run()
 	return nil
 }
 
