@@ -1,9 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"net"
-	"regexp"
 	"runtime"
 	"slices"
 	"testing"
@@ -211,14 +211,17 @@ func (t *T) Goroutines() int {
 }
 
 // bubbled returns the number of goroutines in bubbles.
-func bubbled() int {
+func bubbled() (n int) {
 	stacks := make([]byte, 1<<20)
-	return len(inBubble.FindAll(stacks[:runtime.Stack(stacks, true)], -1))
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+		header, _, _ := bytes.Cut(stack, []byte("\n"))
+		if bytes.Contains(header, []byte("synctest bubble")) {
+			n++
+		}
+	}
+	return n
 }
-
-// inBubble matches the first line of runtime.Stack about a goroutine in a
-// bubble.
-var inBubble = regexp.MustCompile(`(?m)^goroutine \d+ [^\n]*\[[^\n]*synctest bubble`)
 
 // Errorf reports a failure. If a goroutine of the code under test is panicking,
 // that's the cause, so Errorf reports the panic instead.
