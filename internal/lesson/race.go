@@ -100,11 +100,10 @@ var race struct {
 }
 
 func buildForRace(e *Exercise) (string, error) {
-	dir, err := os.MkdirTemp(os.Getenv(supervised), "race")
+	dir, err := TempDir()
 	if err != nil {
 		return "", err
 	}
-	raceFolder = dir
 	file := filepath.Join(dir, "race.test.exe")
 	ctx := context.Background()
 	if deadline, ok := e.Deadline(); ok {
@@ -132,9 +131,6 @@ func buildForRace(e *Exercise) (string, error) {
 	return "", fmt.Errorf("it can't be built here. On most systems it needs cgo (CGO_ENABLED=1) "+
 		"and a C compiler, such as gcc or clang. Here go said: %s", firstLine(string(out)))
 }
-
-// raceFolder has the tests built with the race detector. Run removes it.
-var raceFolder string
 
 // firstLine returns the first line of text, or "". It passes over the go
 // command's headings, such as "# runtime/cgo".

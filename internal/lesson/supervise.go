@@ -31,7 +31,7 @@ const supervised = "TCP_STEPS_SUPERVISED"
 // ends early, Run says why and runs the remaining tests in another process. A
 // debugger, which doesn't start the tests as go test does, gets m itself.
 func Run(m *testing.M) int {
-	defer func() { os.RemoveAll(raceFolder) }()
+	defer removeFolders()
 	if dir := os.Getenv(supervised); dir != "" {
 		restoreRed(dir)
 		if flag.Lookup("test.bench").Value.String() == "" {
@@ -105,6 +105,13 @@ func (s *supervisor) run() int {
 		cmd.Wait()
 		out.flush()
 		crash.flush()
+		if killed(cmd.ProcessState) {
+			// If it was Ctrl-C, this process learns of it a moment later.
+			select {
+			case <-interrupted.Done():
+			case <-time.After(time.Second):
+			}
+		}
 		if interrupted.Err() != nil {
 			return cmd.ProcessState.ExitCode()
 		}
@@ -139,6 +146,12 @@ func (s *supervisor) run() int {
 		next, _ := json.Marshal(state{Red: red})
 		os.WriteFile(filepath.Join(s.dir, "current"), next, 0o666)
 	}
+}
+
+// killed reports whether a process was ended from outside, as by Ctrl-C.
+func killed(state *os.ProcessState) bool {
+	const controlC = 0xC000013A // STATUS_CONTROL_C_EXIT, on Windows
+	return !state.Exited() || uint32(state.ExitCode()) == controlC
 }
 
 // without returns the pattern that makes go test skip the tests that ran, and
@@ -228,6 +241,19 @@ func keepFromCache(dir string) {
 	}
 }
 
-// TempDir returns a new folder. Under [Run] it's removed when the tests have
-// ended, even if their process crashed.
-func TempDir() (string, error) { return os.MkdirTemp(os.Getenv(supervised), "tcp-steps") }
+// TempDir returns a new folder. [Run] removes it when the tests have ended, and
+// under go test even if their process crashed. It isn't for concurrent use.
+func TempDir() (string, error) {
+	dir, err := os.MkdirTemp(os.Getenv(supervised), "tcp-steps")
+	folders = append(folders, dir)
+	return dir, err
+}
+
+// folders are those that TempDir made.
+var folders []string
+
+func removeFolders() {
+	for _, dir := range folders {
+		os.RemoveAll(dir)
+	}
+}
