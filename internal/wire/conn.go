@@ -46,6 +46,7 @@ type Conn struct {
 	calls      *counter
 
 	onReadDeadline func() // called once, before the next read deadline is set
+	onRead         func() // called once, when a Read has taken bytes
 }
 
 // A link is what the two ends share. Its lock guards both of them.
@@ -117,6 +118,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		n, err, ready := c.tryRead(p)
 		if ready {
 			c.guard.idle(&c.idleReads, n > 0 || waited, "Read", err)
+			if n > 0 {
+				c.call(&c.onRead)
+			}
 			return n, c.wrap("read", err)
 		}
 		waited = true
@@ -297,11 +301,19 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 
 func (c *Conn) beforeReadDeadline() {
 	c.link.mu.Lock()
-	f := c.onReadDeadline
-	c.onReadDeadline = nil
-	c.link.mu.Unlock()
+	defer c.link.mu.Unlock()
+	c.call(&c.onReadDeadline)
+}
+
+// call calls a function once, if there's one. The caller holds the lock, and
+// the function doesn't.
+func (c *Conn) call(once *func()) {
+	f := *once
+	*once = nil
 	if f != nil {
+		c.link.mu.Unlock()
 		f()
+		c.link.mu.Lock()
 	}
 }
 

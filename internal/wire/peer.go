@@ -166,6 +166,15 @@ func (p *Peer) OnReadDeadline(f func()) {
 	other.onReadDeadline = f
 }
 
+// OnRead makes the other side call f once, when a Read has taken bytes and is
+// about to return.
+func (p *Peer) OnRead(f func()) {
+	other := p.use().peer
+	other.link.mu.Lock()
+	defer other.link.mu.Unlock()
+	other.onRead = f
+}
+
 // Unread waits until the code under test is at rest, and returns how many of
 // the test's bytes it hasn't read yet.
 func (p *Peer) Unread() int {
