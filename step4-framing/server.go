@@ -127,6 +127,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.clients) == 0 {
+		return nil // the last client had left as well
+	}
 	for conn := range s.clients {
 		conn.Close()
 	}
