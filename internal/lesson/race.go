@@ -51,7 +51,7 @@ func (e *Exercise) AgainUnderRace() {
 	default:
 		e.Fatalf(`
 			The exercise passed, but a second run under the race detector failed. Everything
-			takes longer there.
+			takes longer there, and goroutines run in another order.
 
 			It said: %s`, firstMessage(text))
 	}
