@@ -341,6 +341,24 @@ func Test05_QuitsOnQ(t *testing.T) {
 				called. Messages that are still in flight can get lost in a reset.`)
 		})
 	}
+	program.Test(e, "four lines and q, all at once", func(t *program.T) {
+		client, server := t.AnsweredClient("hello")
+
+		client.Type("one\ntwo\nsix\nten\nq\n")
+		messages := ""
+		for more := " "; more != "" && len(messages) < 12; {
+			more = server.Receive(3)
+			messages += more
+			server.Send("the answer to " + more)
+		}
+
+		require.Equalf(t, "onetwosixten", messages, `
+			Four lines and q were typed at once, and the client sent %s. The client %s.
+
+			q comes after the other lines: the client must send those first. If one goroutine reads
+			the input and another one sends, only the one that sends knows when q's turn has come.`,
+			wire.Show(messages), client)
+	})
 }
 
 func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {

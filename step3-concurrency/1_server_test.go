@@ -30,6 +30,7 @@ func Test01_ServesAnyListener(t *testing.T) {
 	wire.Test(e, "messages of every kind", messagesOfEveryKind)
 	wire.Test(e, "a server with a Log", messagesInTheLog)
 	wire.Test(e, "a server whose Log is nil", messagesInTheDefaultLog)
+	wire.Test(e, "a server with a Log, and a client that doesn't read", messageInTheLogBeforeWrite)
 }
 
 func twoClientsThatStay(t *wire.T) {
@@ -40,6 +41,11 @@ func twoClientsThatStay(t *wire.T) {
 		client.Send(message)
 		answer := client.Receive()
 
+		require.Falsef(t, ln.Waiting() > 0 && !serving.Returned(), `
+			A client connected to Serve's listener, but the server didn't accept it. Serve %s.
+
+			Serve accepts clients one by one and serves each in its own goroutine. A MaxClients of 0
+			means no limit.`, serving)
 		require.Zerof(t, ln.Waiting(), `
 			A client connected to Serve's listener, but the server didn't accept it. Serve %s.
 
@@ -123,6 +129,22 @@ func messagesInTheDefaultLog(t *wire.T) {
 		The level is the same, whichever log gets the message.`, strings.TrimSpace(lines[0]))
 }
 
+func messageInTheLogBeforeWrite(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger})
+	client := ln.Dial()
+	client.Hold(0) // the server waits in Write
+
+	client.Send("I am here")
+	t.Wait()
+
+	require.NotEmpty(t, log.Lines("I am here"), `
+		The client sent "I am here" and doesn't read. No line of the log has these bytes.
+
+		Log gets a message before the server answers. A message that's logged after Write is in no
+		log while Write waits, or if it fails.`)
+}
+
 func Test02_KeepsClientsApart(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#2-keep-clients-apart", "server.go")
 	wire.Test(e, "a hundred clients that don't read yet", hundredClientsThatDontReadYet)
@@ -197,6 +219,7 @@ func twentyMessagesAtOnce(t *wire.T) {
 func Test03_CountsClients(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#3-count-clients", "server.go")
 	wire.Test(e, "clients that come and go", clientsThatComeAndGo)
+	wire.Test(e, "two clients with the same address", twoClientsWithTheSameAddress)
 	e.AgainUnderRace()
 }
 
@@ -231,6 +254,36 @@ func clientsThatComeAndGo(t *wire.T) {
 	require.Truef(t, counts(4), `
 		Of 4 clients, 3 left, and 3 more connected. Then Clients returned %d.`, server.Clients())
 }
+
+func twoClientsWithTheSameAddress(t *wire.T) {
+	server := &echo.Server{}
+	ln := t.Listen()
+	t.Call(func() error { return server.Serve(namelessListener{ln}) })
+	ln.Dial()
+	ln.Dial()
+
+	require.Truef(t, t.Until(func() bool { return server.Clients() == 2 }), `
+		2 clients were connected, and Clients returned %d.
+
+		All clients of a Unix socket have the same address. Only the net.Conn itself tells two
+		clients apart.`, server.Clients())
+}
+
+// A namelessListener accepts connections whose peers have no name, as those of
+// a Unix socket.
+type namelessListener struct{ net.Listener }
+
+func (ln namelessListener) Accept() (net.Conn, error) {
+	conn, err := ln.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return namelessConn{conn.(*wire.Conn)}, nil
+}
+
+type namelessConn struct{ *wire.Conn }
+
+func (namelessConn) RemoteAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
 func Test04_BacksOffAfterAcceptErrors(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#4-back-off-after-accept-errors", "server.go")
@@ -560,6 +613,7 @@ func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
 	wire.Test(e, "WriteTimeout is 500 ms, and IdleTimeout is an hour", shortWriteTimeout)
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
 	wire.Test(e, "a client that sends 4 MiB and never reads", serverStopsReading)
+	wire.Test(e, "a client that reads a byte every 20 seconds", aByteNowAndThen)
 }
 
 func clientThatNeverReads(t *wire.T) {
@@ -586,13 +640,15 @@ func clientThatNeverReads(t *wire.T) {
 
 	time.Sleep(15 * time.Second)
 
-	require.True(t, greedy.Closed(), `
+	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
 		If client 2's picture shows "waits in Write", Write has no deadline or a later one, or
 		process ignored an earlier Write's error. If it shows "waits for more", process ignored
-		Write's error. If it shows "writes no more", the server half-closed the connection but
-		didn't close it.`)
+		Write's error.`)
+	require.True(t, greedy.Closed(), `
+		The server half-closed the connection after WriteTimeout, but didn't close it within a
+		second.`)
 	require.Truef(t, t.Until(func() bool { return server.Clients() == 1 }), `
 		The server disconnected one of two clients, but Clients returned %d.`, server.Clients())
 	next := ln.Dial()
@@ -709,6 +765,26 @@ func serverStopsReading(t *wire.T) {
 		reading. Then the kernel's buffers fill up, and the client must wait as well.`, read)
 }
 
+func aByteNowAndThen(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{WriteTimeout: time.Minute})
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("please hurry")
+
+	for bytes := range 3 {
+		time.Sleep(19 * time.Second)
+		client.Hold(bytes + 1)
+	}
+	time.Sleep(9 * time.Second)
+
+	require.True(t, client.Closed(), `
+		The client read 3 bytes of its answer within a minute. After 67 s the server hadn't closed
+		the connection, though WriteTimeout is one minute.
+
+		The time counts from the start of Write, and bytes that have gone out don't move it. Set
+		the deadline once for each answer.`)
+}
+
 func Test08_ShutsDownGracefully(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#8-shut-down-gracefully", "server.go")
 	wire.Test(e, "the error ErrServerClosed", errorOfItsOwn)
@@ -723,6 +799,11 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	wire.Test(e, "a client that never reads, after WriteTimeout", endAfterAFailedWrite)
 	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
 	wire.Test(e, "ten clients that have left", goroutinesOfClientsThatLeft)
+	wire.Test(e, "Shutdown, when a message has just been read", shutdownAfterTheRead)
+	wire.Test(e, "a client that reads its last answer late", lastAnswerReadLate)
+	wire.Test(e, "a client that sends 1 MiB when the server has half-closed", muchAfterTheEnd)
+	wire.Test(e, "Shutdown without a time limit, and a client that never reads",
+		writeTimeoutDuringShutdown)
 }
 
 func errorOfItsOwn(t *wire.T) {
@@ -895,14 +976,14 @@ func shutDownAfterAnAnswer(t *wire.T) *wire.Peer {
 func clientThatStays(t *wire.T) {
 	client := shutDownAfterAnAnswer(t)
 
-	for range 2 {
+	for range 4 {
 		time.Sleep(100 * time.Millisecond)
 		client.Send("and another thing")
 	}
 	t.Wait()
 
 	require.False(t, client.IsClosed(), `
-		The server closed the connection less than 200 ms after Shutdown.
+		The server closed the connection less than 400 ms after Shutdown.
 
 		Bytes that arrive later cause a reset, which can destroy the last answer. Each connection
 		ends with CloseWrite, then half a second of reading, as many Reads as it takes, then Close.
@@ -948,6 +1029,11 @@ func shutdownDuringTheEnd(t *wire.T) {
 	client := ln.Dial()
 	time.Sleep(time.Minute + 100*time.Millisecond) // the server has half-closed, and reads on
 	t.Wait()
+	require.False(t, client.IsClosed(), `
+		IdleTimeout was over, and within 100 ms the server closed the connection.
+
+		Every connection ends in three steps, even after IdleTimeout: CloseWrite, half a second of
+		reading, Close. Otherwise bytes that arrive later cause a reset.`)
 
 	t.Call(func() error { return server.Shutdown(context.Background()) })
 	time.Sleep(100 * time.Millisecond)
@@ -989,6 +1075,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 	client.Receive()
 
 	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	time.Sleep(100 * time.Millisecond)
 	t.Wait()
 	atOnce := client.IsClosed()
 
@@ -997,7 +1084,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 
 		A net.Conn without CloseWrite is closed directly.`)
 	require.True(t, atOnce, `
-		Shutdown came, and the server waited before it closed the connection.
+		Shutdown came, and 100 ms later the server hadn't closed the connection.
 
 		A net.Conn without CloseWrite is closed directly: the client can't know that the server
 		waits for its end.`)
@@ -1029,11 +1116,101 @@ func goroutinesOfClientsThatLeft(t *wire.T) {
 		Each goroutine must end with its client.`, t.Goroutines()-before)
 }
 
+func shutdownAfterTheRead(t *wire.T) {
+	ctx := wire.NewContext()
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.OnRead(func() {
+		t.Call(func() error { return server.Shutdown(ctx) })
+		ctx.WaitUntilWatched() // Shutdown has stopped the server, then Read returns
+	})
+
+	client.Send("just in time")
+	answer := client.Receive()
+
+	require.Equalf(t, "just in time", answer, `
+		The client sent "just in time". While the server's Read returned it, Shutdown came, and the
+		client got %s.
+
+		A message that the server has read gets its answer. Look for Shutdown before you read, not
+		between Read and Write.`, wire.Show(answer))
+	client.Close()
+}
+
+func lastAnswerReadLate(t *wire.T) {
+	server := &echo.Server{IdleTimeout: time.Hour}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("hello")
+	t.Wait() // the server waits in Write
+	t.Call(func() error { return server.Shutdown(context.Background()) })
+	time.Sleep(2 * time.Second)
+
+	client.Hold(wire.NoLimit)
+	client.Arrived()
+	for range 4 {
+		time.Sleep(100 * time.Millisecond)
+		client.Send("and another thing")
+	}
+	t.Wait()
+
+	require.False(t, client.IsClosed(), `
+		The client read its last answer two seconds after Shutdown, and less than 400 ms after that
+		the server closed the connection.
+
+		Each connection gets half a second of reading, and it counts from that connection's
+		CloseWrite, not from Shutdown.`)
+	client.Close()
+}
+
+func muchAfterTheEnd(t *wire.T) {
+	client := shutDownAfterAnAnswer(t)
+	time.Sleep(100 * time.Millisecond)
+
+	client.Send(slices.Repeat([]string{strings.Repeat("m", 4096)}, 256)...)
+	time.Sleep(200 * time.Millisecond)
+	t.Wait()
+
+	require.False(t, client.IsClosed(), `
+		The client sent 1 MiB 100 ms after Shutdown. Within 200 ms after that the server closed the
+		connection.
+
+		The server discards what still comes for half a second, however much that is. A limit in
+		bytes leaves the rest unread, and that causes a reset.`)
+	client.Close()
+}
+
+func writeTimeoutDuringShutdown(t *wire.T) {
+	server := &echo.Server{WriteTimeout: time.Minute}
+	ln, _ := t.Serve(server)
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("hello")
+	t.Wait() // the server waits in Write
+
+	stopping := t.Call(func() error { return server.Shutdown(context.Background()) })
+	time.Sleep(66 * time.Second)
+	ended := client.Ended()
+	time.Sleep(time.Second)
+
+	require.True(t, ended, `
+		The client was still connected 66 s after Shutdown, though WriteTimeout is one minute.
+
+		Shutdown doesn't lift WriteTimeout. Otherwise it waits forever for a client that never
+		reads.`)
+	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
+		The server disconnected its only client after WriteTimeout, but Shutdown didn't return nil:
+		it %s.`, stopping)
+}
+
 func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#9-close-the-rest-when-the-context-ends",
 		"server.go")
 	wire.Test(e, "a client that never reads, and a minute for Shutdown", shutdownRunsOutOfTime)
 	wire.Test(e, "a client that never reads, and a context that's canceled", shutdownIsCanceled)
+	wire.Test(e, "three clients, and 200 ms for Shutdown", shutdownClosesTheRest)
 	e.AgainUnderRace()
 }
 
@@ -1105,6 +1282,34 @@ func shutdownIsCanceled(t *wire.T) {
 
 		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the
 		server would still read on for half a second.`)
+}
+
+func shutdownClosesTheRest(t *wire.T) {
+	server := &echo.Server{}
+	ln, _ := t.Serve(server)
+	idle, one, two := ln.Dial(), ln.Dial(), ln.Dial()
+	for _, client := range []*wire.Peer{one, two} {
+		client.Hold(0)
+		client.Send("hello")
+		t.Wait() // the server waits in Write
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+
+	t.Call(func() error { return server.Shutdown(ctx) })
+	time.Sleep(201 * time.Millisecond)
+	t.Wait()
+
+	require.True(t, one.IsClosed() && two.IsClosed(), `
+		Two clients didn't read their answers. ctx was done, and the connection of at least one of
+		them was still open.
+
+		Close all connections, then return.`)
+	require.True(t, idle.IsClosed(), `
+		ctx was done, and a connection that the server had half-closed 200 ms before was still open.
+
+		Shutdown closes every connection that's still open. So forget a client only when its
+		connection is closed.`)
 }
 
 func Test10_ShutsDownAtAnyMoment(t *testing.T) {

@@ -499,6 +499,7 @@ func Test17_QuitsOnQ(t *testing.T) {
 		wire.Test(e, fmt.Sprintf("the line %q", line), func(t *wire.T) { qQuits(t, line) })
 	}
 	program.Test(e, "the program, when q is typed", programQuits)
+	wire.Test(e, "a hundred lines and q, all at once", linesBeforeQ)
 }
 
 func programQuits(t *program.T) {
@@ -552,6 +553,25 @@ func qQuits(t *wire.T, line string) {
 
 		If nothing can wake it up any more, it never ends: that's a goroutine leak.`,
 		lesson.ReasonToWait())
+}
+
+func linesBeforeQ(t *wire.T) {
+	keyboard, _, server, running := runClient(t)
+	typed, want := "", ""
+	for i := range 100 {
+		typed += fmt.Sprintln(i + 1)
+		want += fmt.Sprint(i + 1)
+	}
+
+	keyboard.Type(typed + "q\n")
+	sent := server.Receive()
+
+	require.Equalf(t, want, sent, `
+		The numbers from 1 to 100 and q came at once, as from a file. The client sent %s. Run %s.
+
+		q comes after the other lines: the client must send those first. If lines come from one
+		channel and q from another, a select doesn't know which was typed first.`,
+		wire.Show(sent), running)
 }
 
 func Test18_ReportsThatNoServerIsListening(t *testing.T) {

@@ -13,8 +13,8 @@ func (s *Server) serveOne(conn net.Conn) {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer conn.Close()
-	defer drain(conn, &reader)
 	defer context.AfterFunc(s.killing, func() { conn.Close() })()
+	defer drain(conn, &reader)
 
 	left := make(chan struct{})
 	defer close(left)
@@ -35,14 +35,16 @@ func (s *Server) serveOne(conn net.Conn) {
 		}
 	})
 
+	ending := s.ending.Done()
 	for {
 		var impatient <-chan time.Time // nil, which never comes, if there is no timeout
 		if s.IdleTimeout > 0 {
 			impatient = time.After(s.IdleTimeout)
 		}
 		select {
-		case <-s.ending.Done():
-			return
+		case <-ending: // ends the reader, but what it has read gets its answer
+			conn.SetReadDeadline(time.Now())
+			ending = nil
 		case <-impatient:
 			s.Log.Info("too silent", "client", conn.RemoteAddr().String())
 			return
@@ -69,7 +71,7 @@ func drain(conn net.Conn, reader *sync.WaitGroup) {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	conn.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
+	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	reader.Wait()
 	io.Copy(io.Discard, conn)
 }

@@ -43,7 +43,7 @@ func sayGoodbye(conn net.Conn) {
 	if !ok || c.CloseWrite() != nil {
 		return
 	}
-	end := time.Now().Add(400 * time.Millisecond)
+	end := time.Now().Add(500 * time.Millisecond)
 	for buf := make([]byte, 1024); ; {
 		conn.SetReadDeadline(end) // once more, because stop may have replaced it
 		_, err := conn.Read(buf)

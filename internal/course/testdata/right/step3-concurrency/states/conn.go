@@ -59,7 +59,7 @@ func (c *clientConn) end() {
 		c.mu.Lock()
 		c.last = true // so that endSoon doesn't cut this short
 		c.mu.Unlock()
-		c.Conn.SetReadDeadline(later(300 * time.Millisecond))
+		c.Conn.SetReadDeadline(later(500 * time.Millisecond))
 		io.Copy(io.Discard, c.Conn)
 	}
 	c.Close()
