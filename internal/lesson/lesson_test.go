@@ -277,8 +277,8 @@ func TestAgainUnderRace(t *testing.T) {
 	require.Contains(t, run(t, "LESSON=races,TCP_STEPS_WITHOUT_RACE=1", "-test.run=TestRacing"),
 		"--- PASS: TestRacing")
 	require.Equal(t, `    lesson_test.go: The exercise passed, but a second run under the
-        race detector failed. Everything takes longer there, and
-        goroutines run in another order.
+        race detector failed. Everything takes longer there, and goroutines run
+        in another order.
 
         It said: it took too long, and this is said in a sentence that is longer
         than a line of this terminal has room for
