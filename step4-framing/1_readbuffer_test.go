@@ -14,6 +14,7 @@ import (
 func Test01_KeepsEveryByteOfALongMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#1-keep-every-byte-of-a-long-message", "readbuffer.go")
 	wire.Test(e, "two clients, each with a message of 200 bytes", twoLongMessages)
+	wire.Test(e, "two clients, and one of them reads late", oneReadsLate)
 }
 
 func twoLongMessages(t *wire.T) {
@@ -54,6 +55,30 @@ func twoLongMessages(t *wire.T) {
 		If the reader is in a package variable, process replaced it when the second client
 		came. Every connection needs its own, in a variable inside process.`,
 		wire.Show(again), wire.Show(answer))
+}
+
+func oneReadsLate(t *wire.T) {
+	late, conn := t.Client()
+	other, conn2 := t.Client()
+	t.Go(func() { echo.Process(conn) })
+	t.Go(func() { echo.Process(conn2) })
+	late.Hold(0)
+
+	late.Send(strings.Repeat("late", 25))
+	t.Wait() // process waits in Write
+	other.Send(strings.Repeat("other", 20))
+	t.Wait()
+	late.Hold(wire.NoLimit)
+	answer := late.Receive()
+
+	require.Equalf(t, strings.Repeat("late", 25), answer, `
+		The late client sent %s. Before it read the answer, the other one sent %s. Then the late
+		one read %s.
+
+		If both connections share an array, Read puts one client's bytes over those that Write
+		still sends to the other. Every connection needs its own, in a variable inside process.`,
+		wire.Show(strings.Repeat("late", 25)), wire.Show(strings.Repeat("other", 20)),
+		wire.Show(answer))
 }
 
 func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {

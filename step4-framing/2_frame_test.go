@@ -87,8 +87,9 @@ func requireFourBytes(t *wire.T, payload, arrived string) {
 
 func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#4-send-a-small-frame-in-one-piece", "frame/frame.go")
-	wire.Test(e, "one small frame", oneSmallFrame)
-	wire.Test(e, "sixteen small frames and one Flush", sixteenSmallFrames)
+	wire.Test(e, "one small frame", func(t *wire.T) { oneSmallFrame(t, "hello") })
+	wire.Test(e, "sixteen small frames and one Flush",
+		func(t *wire.T) { sixteenSmallFrames(t, "hello") })
 	wire.Test(e, "a caller that uses its slice again", func(t *wire.T) { usedAgain(t, 5) })
 	wire.Test(e, "a caller that uses a slice of 200,000 bytes again",
 		func(t *wire.T) { usedAgain(t, 200_000) })
@@ -96,16 +97,21 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 	wire.Test(e, "frames of many sizes before Flush", manySizesBeforeFlush)
 	wire.Test(e, "Flush without a frame", flushOfNothing)
 	wire.Test(e, "two calls of Flush after a frame", flushTwice)
+	wire.Test(e, "one frame with 500 bytes",
+		func(t *wire.T) { oneSmallFrame(t, strings.Repeat("a", 500)) })
+	wire.Test(e, "sixteen frames with 128 bytes and one Flush",
+		func(t *wire.T) { sixteenSmallFrames(t, strings.Repeat("a", 128)) })
 }
 
-func oneSmallFrame(t *wire.T) {
+func oneSmallFrame(t *wire.T, payload string) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 1<<20)
 
-	send(t, w, "hello")
+	send(t, w, payload)
 	pieces := client.ReceivePieces()
 
-	require.NotEmpty(t, pieces, `WriteFrame was called with "hello", then Flush, but nothing came.`)
+	require.NotEmptyf(t, pieces, `
+		WriteFrame was called with %s, then Flush, but nothing came.`, wire.Show(payload))
 	require.Lenf(t, pieces, 1, `
 		The frame came in %d pieces. Each piece is a call of Write.
 
@@ -113,11 +119,11 @@ func oneSmallFrame(t *wire.T) {
 		makes one call only on a *net.TCPConn; a Writer's w can be any io.Writer.)`, len(pieces))
 }
 
-func sixteenSmallFrames(t *wire.T) {
+func sixteenSmallFrames(t *wire.T, payload string) {
 	client, conn := t.Lend()
 	w := frame.NewWriter(conn, 1<<20)
 
-	sixteen := slices.Repeat([]string{"hello"}, 16)
+	sixteen := slices.Repeat([]string{payload}, 16)
 	send(t, w, sixteen...)
 	pieces := client.ReceivePieces()
 
@@ -126,9 +132,10 @@ func sixteenSmallFrames(t *wire.T) {
 
 		WriteFrame only puts a small frame into the buffer. Flush sends them together, in one
 		Write.`, len(pieces))
-	require.Lenf(t, pieces[0], 144, `
-		16 frames of 9 bytes are 144 bytes. %d bytes came: %s.`,
-		len(pieces[0]), wire.Show(pieces[0]))
+	size := headerSize + len(payload)
+	require.Truef(t, len(pieces[0]) == 16*size, `
+		16 frames of %d bytes are %d bytes. %d bytes came: %s.`,
+		size, 16*size, len(pieces[0]), wire.Show(pieces[0]))
 }
 
 func usedAgain(t *wire.T, size int) {
@@ -442,6 +449,7 @@ func Test07_SeparatesFramesThatArriveTogether(t *testing.T) {
 		"frame/frame.go")
 	wire.Test(e, "three frames and a half in one piece", threeFramesAndAHalf)
 	wire.Test(e, "the first call of Read", firstRead)
+	wire.Test(e, "500 frames with 200 bytes, each sent when the one before was read", smallestRead)
 }
 
 func threeFramesAndAHalf(t *wire.T) {
@@ -479,17 +487,35 @@ func threeFramesAndAHalf(t *wire.T) {
 
 func firstRead(t *wire.T) {
 	client, conn := t.Lend()
-	first := &readCall{Reader: conn}
-	r := frame.NewReader(first, 1<<20)
+	reads := &readSlices{Reader: conn}
+	r := frame.NewReader(reads, 1<<20)
 
 	client.Send(wire.Frames("hello"))
 	next(t, r)
 
-	require.GreaterOrEqualf(t, first.size, 512, `
+	require.GreaterOrEqualf(t, reads.first(), 512, `
 		The slice given to Read had %d bytes. The exercise asks for 512 or more.
 
 		A Reader that reads just the header, then just the payload, calls Read twice for each
-		frame. One call could bring many frames.`, first.size)
+		frame. One call could bring many frames.`, reads.first())
+}
+
+func smallestRead(t *wire.T) {
+	client, conn := t.Lend()
+	reads := &readSlices{Reader: conn}
+	r := frame.NewReader(reads, 1<<20)
+	for i := range 500 {
+		client.Send(wire.Frames(strings.Repeat("a", 200)))
+		reads.sizes = nil
+		next(t, r)
+
+		require.GreaterOrEqualf(t, reads.first(), 512, `
+			For frame %d, the Reader held nothing, and the slice given to Read had %d bytes. The
+			exercise asks for 512 or more.
+
+			If Read gets what's left at the end of a buffer, that becomes less with each frame.
+			A Reader that holds nothing can begin at the start of its buffer.`, i+1, reads.first())
+	}
 }
 
 func Test08_AcceptsEmptyFrames(t *testing.T) {
@@ -575,23 +601,30 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 			if cut == 0 {
 				scenario = "the stream ends between two frames"
 			}
-			wire.Test(e, scenario, func(t *wire.T) { streamEnds(t, cut, withEnd) })
+			wire.Test(e, scenario, func(t *wire.T) { streamEnds(t, "hello", cut, withEnd) })
 		}
 		wire.Test(e, fmt.Sprintf("a deadline after %d of a frame's 9 bytes", cut),
 			func(t *wire.T) { deadline(t, cut) })
 	}
 	wire.Test(e, "a reset after 6 of a frame's 9 bytes", resetInsideAFrame)
 	wire.Test(e, "a Read that often returns neither a byte nor an error", emptyReads)
+	for _, size := range []int{70_000, 200_000} {
+		whole := headerSize + size
+		for _, cut := range []int{headerSize, headerSize + 1, whole / 2, whole - 1} {
+			wire.Test(e, fmt.Sprintf("the stream ends after %d of a frame's %d bytes", cut, whole),
+				func(t *wire.T) { streamEnds(t, numbers(size), cut, false) })
+		}
+	}
 }
 
-func streamEnds(t *wire.T, cut int, withEnd bool) {
+func streamEnds(t *wire.T, payload string, cut int, withEnd bool) {
 	client, conn := t.Lend()
 	r := frame.NewReader(conn, 1<<20)
 	if withEnd {
 		r = frame.NewReader(iotest.DataErrReader(conn), 1<<20)
 	}
 
-	client.Send(wire.Frames("hello"), wire.Frames("hello")[:cut])
+	client.Send(wire.Frames("hello"), wire.Frames(payload)[:cut])
 	client.CloseWrite()
 	whole, end := next(t, r), next(t, r)
 
@@ -698,6 +731,7 @@ func Test10_RefusesHostileLengths(t *testing.T) {
 	if strconv.IntSize == 64 {
 		wire.Test(e, "a limit of 4,294,967,296", limitOf64Bits)
 	}
+	wire.Test(e, "a frame, then a header that announces 4,294,967,295 bytes", refusalAfterAPayload)
 }
 
 func hostileHeader(t *wire.T, header string) {
@@ -802,6 +836,28 @@ func limitOf64Bits(t *wire.T) {
 		If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.`, said(err))
 }
 
+func refusalAfterAPayload(t *wire.T) {
+	client, conn := t.Lend()
+	r := frame.NewReader(conn, 1<<20)
+
+	client.Send(wire.Frames("good") + "\xff\xff\xff\xff")
+	good := next(t, r)
+
+	require.Equalf(t, result{payload: "good"}, good, `
+		For the frame with "good", ReadFrame %v.`, good)
+	for range 2 {
+		refused := next(t, r)
+		require.ErrorIsf(t, refused.err, frame.ErrTooLarge, `
+			For the header, ReadFrame %v.
+
+			It must return frame.ErrTooLarge itself, or an error that wraps it.`, refused)
+		require.Emptyf(t, refused.payload, `
+			For the header, ReadFrame %v.
+
+			With an error, ReadFrame must return no payload.`, refused)
+	}
+}
+
 func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#11-keep-frames-whole-under-concurrent-writes",
 		"frame/frame.go")
@@ -819,14 +875,24 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "eight goroutines with large frames",
 		func(t *wire.T) { eightGoroutines(t, 150_000) })
 	heldWriteOfThree(e.Scenario("a Write that is held, with frames of three lengths"))
+	down := failure{taken: 6, err: errors.New("the network is down"), later: "bbbb"}
 	wire.Test(e, "a Write that fails once, with one small frame",
-		func(t *wire.T) { failOnce(t, "aaaa") })
+		func(t *wire.T) { failOnce(t, down, "aaaa") })
 	wire.Test(e, "a Write that fails once, with 20 frames of 100,000 bytes", func(t *wire.T) {
-		failOnce(t, slices.Repeat([]string{strings.Repeat("a", 100_000)}, 20)...)
+		failOnce(t, down, slices.Repeat([]string{strings.Repeat("a", 100_000)}, 20)...)
 	})
 	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
-		func(t *wire.T) { failOnce(t, strings.Repeat("a", 200_000)) })
+		func(t *wire.T) { failOnce(t, down, strings.Repeat("a", 200_000)) })
 	heldWriteFails(e.Scenario("a Write that is held, then fails"))
+	wire.Test(e, "a Write that fails once, because of its deadline", func(t *wire.T) {
+		failOnce(t, failure{taken: 6, err: os.ErrDeadlineExceeded, later: "bbbb"}, "aaaa")
+	})
+	wire.Test(e, "a Write that fails once, and takes no byte", func(t *wire.T) {
+		failOnce(t, failure{taken: 0, err: down.err, later: "bbbb"}, "aaaa")
+	})
+	wire.Test(e, "a Write that fails once, then a frame of 200,000 bytes", func(t *wire.T) {
+		failOnce(t, failure{taken: 6, err: down.err, later: strings.Repeat("b", 200_000)}, "aaaa")
+	})
 }
 
 // heldWrite holds the first Write, and lets two other goroutines do what they
@@ -952,50 +1018,62 @@ func heldWriteOfThree(e *lesson.Exercise) {
 		lock must cover it from the line that fills it.`, wire.Show(sent))
 }
 
-// failOnce has the first Write take six bytes and fail. What comes later would
-// succeed.
-func failOnce(t *wire.T, payloads ...string) {
+// A failure is how a Writer's first Write fails, and what's written after that.
+type failure struct {
+	taken int // bytes of the first frame that Write takes
+	err   error
+	later string
+}
+
+// why says why nothing may follow.
+func (f failure) why() string {
+	if f.taken == 0 {
+		return "An error of Write is final, even if Write took no byte. After it, nothing may be sent."
+	}
+	return "The peer still waits for the rest of the first frame. After an error, nothing may be sent."
+}
+
+// failOnce has the first Write fail. What comes later would succeed.
+func failOnce(t *wire.T, f failure, payloads ...string) {
 	client, conn := t.Lend()
 	calls := 0
 	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
 		if calls++; calls > 1 {
 			return conn.Write(p)
 		}
-		n, _ := conn.Write(p[:min(len(p), 6)])
-		return n, errors.New("the network is down")
+		n, _ := conn.Write(p[:min(len(p), f.taken)])
+		return n, f.err
 	}), 1<<20)
 
 	err := send(t, w, payloads...)
 	torn := client.Receive()
 
-	require.True(t, err != nil && err != errWaits, `
-		The first Write failed after 6 bytes. Neither WriteFrame nor Flush returned an error.
+	require.Truef(t, err != nil && err != errWaits, `
+		The first Write failed after %d bytes. Neither WriteFrame nor Flush returned an error.
 
 		The caller must learn that its frame wasn't sent, even if WriteFrame called Write
-		because the buffer was large.`)
+		because the buffer was large.`, f.taken)
+	early := torn[:min(len(torn), f.taken)]
 	require.Equalf(t, 1, calls, `
 		Write failed, but was called again: %s came, then %d bytes more.
 
-		The peer still waits for the rest of the first frame. After an error, nothing may be
-		sent.`, wire.Show(torn[:min(len(torn), 6)]), len(torn)-6)
+		%s`, wire.Show(early), len(torn)-len(early), f.why())
 
-	requireNoMore(t, client, w, torn)
+	requireNoMore(t, client, w, torn, f)
 }
 
-// requireNoMore requires that w, which has sent a part of a frame, sends no
-// other frame.
-func requireNoMore(t *wire.T, client *wire.Peer, w *frame.Writer, torn string) {
+// requireNoMore requires that w, whose Write has failed, sends no other frame.
+func requireNoMore(t *wire.T, client *wire.Peer, w *frame.Writer, torn string, f failure) {
 	t.Helper()
 	var written, flushed error
-	t.Go(func() { written, flushed = w.WriteFrame([]byte("bbbb")), w.Flush() })
+	t.Go(func() { written, flushed = w.WriteFrame([]byte(f.later)), w.Flush() })
 	arrived := client.Receive()
 
 	require.Emptyf(t, arrived, `
 		Write failed when %s had been sent. Then a caller who didn't know that wrote another
 		frame, and %s came.
 
-		The peer still waits for the rest of the first frame. After an error, nothing may be
-		sent.`, wire.Show(torn), wire.Show(arrived))
+		%s`, wire.Show(torn), wire.Show(arrived), f.why())
 	require.Truef(t, written != nil && flushed != nil, `
 		Write failed when %s had been sent. Another frame wasn't sent, which is right, but
 		WriteFrame %s and Flush %s.
@@ -1032,11 +1110,21 @@ func heldWriteFails(e *lesson.Exercise) {
 func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#12-allocate-nothing-after-the-first-frames",
 		"frame/frame.go")
-	wire.Test(e, "two Readers", twoReaders)
-	wire.Test(e, "two Writers", twoWriters)
+	wire.Test(e, "two Readers", func(t *wire.T) { twoReaders(t, "first", "other") })
+	wire.Test(e, "two Writers", func(t *wire.T) { twoWriters(t, "first", "other") })
 	wire.Test(e, "a stream of frames, each read", readWithoutAllocating)
 	wire.Test(e, "frames, each written and flushed", writeWithoutAllocating)
 	wire.Test(e, "two Readers, one with half a header", halfAHeader)
+	for _, large := range []struct {
+		bytes string
+		size  int
+	}{{"70,000", 70_000}, {"200,000", 200_000}} {
+		first, other := strings.Repeat("f", large.size), strings.Repeat("o", large.size)
+		wire.Test(e, "two Readers, each with a payload of "+large.bytes+" bytes",
+			func(t *wire.T) { twoReaders(t, first, other) })
+		wire.Test(e, "two Writers, each with a payload of "+large.bytes+" bytes",
+			func(t *wire.T) { twoWriters(t, first, other) })
+	}
 }
 
 var sizes = []string{
@@ -1104,50 +1192,51 @@ func allocationsOf(t *wire.T, round func()) (allocations float64) {
 	return allocations
 }
 
-func twoReaders(t *wire.T) {
+func twoReaders(t *wire.T, payload, other string) {
 	client1, conn1 := t.Lend()
 	client2, conn2 := t.Lend()
 	r1, r2 := frame.NewReader(conn1, 1<<20), frame.NewReader(conn2, 1<<20)
 
-	client1.Send(wire.Frames("first"))
+	client1.Send(wire.Frames(payload))
 	var first []byte
 	var err error
 	t.Go(func() { first, err = r1.ReadFrame() }).Returned()
-	require.Equalf(t, "first", string(first), `
-		A frame with "first" came. ReadFrame %v.`, result{string(first), err})
+	require.Truef(t, string(first) == payload, `
+		A frame with %s came. ReadFrame %v.`, wire.Show(payload), result{string(first), err})
 	client1.Send(wire.Frames("later"))
-	client2.Send(wire.Frames("other"))
+	client2.Send(wire.Frames(other))
 	next(t, r2)
 
-	require.Equalf(t, "first", string(first), `
-		ReadFrame returned "first". Then another Reader returned a frame, and the slice with
-		"first" held %q.
+	require.Truef(t, string(first) == payload, `
+		ReadFrame returned %s. Then another Reader returned a frame, and the slice with
+		%[1]s held %s.
 
 		A payload belongs to the caller until the next ReadFrame of the same Reader. Two
-		Readers can't share a buffer.`, first)
+		Readers can't share a buffer.`, wire.Show(payload), wire.Show(string(first)))
 }
 
-func twoWriters(t *wire.T) {
+func twoWriters(t *wire.T, payload, other string) {
 	var sent []byte
 	w2 := frame.NewWriter(io.Discard, 1<<20)
 	w1 := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
-		w2.WriteFrame([]byte("other"))
+		w2.WriteFrame([]byte(other))
 		w2.Flush()
 		sent = append(sent, p...)
 		return len(p), nil
 	}), 1<<20)
 
 	t.Go(func() {
-		w1.WriteFrame([]byte("first"))
+		w1.WriteFrame([]byte(payload))
 		w1.Flush()
 	}).Returned()
 
-	require.Truef(t, strings.HasSuffix(string(sent), "first"), `
-		While one Writer was in Write with "first", another one wrote "other". On the first
-		one's wire was %q.
+	require.Truef(t, string(sent) == wire.Frames(payload), `
+		While one Writer was in Write with %s, another one wrote %s. On the first
+		one's wire was %s. Byte %d is the first wrong one.
 
 		If a buffer goes back to a pool, it belongs to the next Writer. It may go back only
-		when Write has returned.`, sent)
+		when Write has returned.`, wire.Show(payload), wire.Show(other), wire.Show(string(sent)),
+		same(string(sent), wire.Frames(payload))+1)
 }
 
 func halfAHeader(t *wire.T) {

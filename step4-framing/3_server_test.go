@@ -107,7 +107,8 @@ func Test14_AnswersAThousandFrames(t *testing.T) {
 	wire.Test(e, "1,000 frames at once", func(t *wire.T) { thousandFrames(t, wire.NoLimit) })
 	wire.Test(e, "1,000 frames at once, and 4,096 bytes fit between the two",
 		func(t *wire.T) { thousandFrames(t, 4096) })
-	wire.Test(e, "16 MiB of frames from a client that reads nothing", serverStopsReading)
+	wire.Test(e, "16 MiB of frames from a client that reads nothing",
+		func(t *wire.T) { serverStopsReading(t, 256, 64<<10) })
 	wire.Test(e, "a client that sends a frame and never reads",
 		func(t *wire.T) { clientNeverReads(t, wire.Frames("hello")) })
 	wire.Test(e, "a client that sends 1,000 frames and never reads",
@@ -117,6 +118,12 @@ func Test14_AnswersAThousandFrames(t *testing.T) {
 	wire.Test(e, "a client that asks nothing for two minutes", clientReadsAfterAPause)
 	wire.Test(e, "WriteTimeout is 500 ms", shortWriteTimeout)
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
+	wire.Test(e, "16 frames of 1 MiB from a client that reads nothing",
+		func(t *wire.T) { serverStopsReading(t, 16, 1<<20) })
+	wire.Test(e, "a client that sends a frame of 1 MiB and never reads",
+		func(t *wire.T) { clientNeverReads(t, wire.Frames(strings.Repeat("m", 1<<20))) })
+	wire.Test(e, "a client that sends a frame, then a bad header, and never reads",
+		func(t *wire.T) { clientNeverReads(t, wire.Frames("good")+"\xff\xff\xff\xff") })
 }
 
 // thousandMessages returns "message 1" to "message 1000".
@@ -181,20 +188,20 @@ func containsAll(answers string, messages []string) bool {
 	})
 }
 
-func serverStopsReading(t *wire.T) {
+func serverStopsReading(t *wire.T, frames, size int) {
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
 	client.Hold(4096)
-	frame := wire.Frames(strings.Repeat("m", 64<<10))
+	frame := wire.Frames(strings.Repeat("m", size))
 
-	client.Send(slices.Repeat([]string{frame}, 256)...)
+	client.Send(slices.Repeat([]string{frame}, frames)...)
 	t.Wait() // the server has done what it can
 
 	require.False(t, client.Ended(), `
 		The server ended the connection.
 
 		What the program printed may say why. A client may take its time to read.`)
-	read := 256*len(frame) - client.Unread()
+	read := frames*len(frame) - client.Unread()
 	require.LessOrEqualf(t, read, 4<<20, `
 		The server read %d bytes of them, more than 4 MiB, though the client read no answer.
 
@@ -505,6 +512,7 @@ func Test17_LimitsTheTimeForAWholeFrame(t *testing.T) {
 	wire.Test(e, "a client that falls silent", clientFallsSilent)
 	wire.Test(e, "IdleTimeout is 500 ms", shortIdleTimeout)
 	wire.Test(e, "IdleTimeout is 0, and WriteTimeout is one minute", noIdleTimeout)
+	wire.Test(e, "a client that reads late", lateReader)
 }
 
 func drippingClient(t *wire.T) {
@@ -646,6 +654,27 @@ func noIdleTimeout(t *wire.T) {
 	}
 }
 
+func lateReader(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	client.Hold(0)
+
+	client.Send(wire.Frames("one"))
+	time.Sleep(50 * time.Second)
+	client.Send(wire.Frames("two"))
+	time.Sleep(20 * time.Second)
+	client.Hold(wire.NoLimit)
+	answers := client.Receive()
+
+	require.Equalf(t, wire.Frames("one", "two"), answers, `
+		IdleTimeout is one minute. The client sent "one", 50 s later "two", and began to read 20 s
+		after that. It got %s.
+
+		It was never silent for a minute: its second frame came in time. The time in Write doesn't
+		count. If Read's deadline is set before Flush, it does: flush first.`,
+		wire.Show(answers))
+}
+
 func Test18_LogsEachMessageWhole(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#18-log-each-message-whole", "process.go")
 	wire.Test(e, "a message that arrives cut inside its characters", logOfACutMessage)
@@ -658,6 +687,9 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 	wire.Test(e, "two clients that fail, each in a way of its own", logSaysWhy)
 	wire.Test(e, "a client that leaves after its answer", logOfAClientThatLeaves)
 	wire.Test(e, "a log that writes its entries later", logThatWritesLater)
+	wire.Test(e, "a reset inside a frame", logOfAReset)
+	wire.Test(e, "IdleTimeout is over inside a frame", logOfASlowFrame)
+	wire.Test(e, "a message of 100,000 bytes", logOfALongMessage)
 }
 
 func logOfACutMessage(t *wire.T) {
@@ -880,6 +912,50 @@ func (h *laterHandler) write(t *wire.T) *wire.Log {
 		log.Handler().Handle(context.Background(), r)
 	}
 	return log
+}
+
+func logOfAReset(t *wire.T) {
+	log, client := serveWithLog(t, slog.LevelDebug)
+	client.Send(wire.Frames("not whole")[:7])
+	t.Wait()
+
+	client.Reset()
+	t.Wait()
+
+	require.NotEmptyf(t, log.Failures(), `
+		The client had sent a part of a frame, then it reset the connection. Log got no warning and
+		no error. It got %q.
+
+		A message was lost, and its sender may believe that it arrived.`, log)
+}
+
+func logOfASlowFrame(t *wire.T) {
+	log := t.Log(slog.LevelDebug)
+	ln, _ := t.Serve(&echo.Server{Log: log.Logger, IdleTimeout: time.Minute})
+	client := ln.Dial()
+
+	client.Send(wire.Frames("not whole")[:7])
+	time.Sleep(3 * time.Minute)
+
+	require.NotEmptyf(t, log.Failures(), `
+		The client had sent a part of a frame and nothing more for three minutes. IdleTimeout is one
+		minute, and Log got no warning and no error. It got %q.
+
+		A message was lost, and its sender may believe that it arrived.`, log)
+}
+
+func logOfALongMessage(t *wire.T) {
+	log, client := serveWithLog(t, slog.LevelDebug)
+	long := numbers(100_000)
+
+	client.Send(wire.Frames(long))
+	client.Receive()
+
+	require.Truef(t, len(log.Lines(long)) == 1, `
+		The message isn't in the log, or not in one line. The log has %d bytes.
+
+		The entry contains the message, all of it. The level decides whether messages are logged,
+		so an entry needs no limit.`, len(log.String()))
 }
 
 func Test19_StillShutsDownGracefully(t *testing.T) {

@@ -260,7 +260,16 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 	wire.Test(e, "a server that closes between two answers", endOfTheServerIsAnError)
 	wire.Test(e, "a server that must speak before it takes more", clientReadsWhileItWrites)
 	wire.Test(e, "an answer a day after the end of the input", lateAnswerIsPrinted)
-	wire.Test(e, "a server that closes within an answer", cutAnswerIsAnError)
+	wire.Test(e, "a server that closes within an answer",
+		func(t *wire.T) { cutAnswerIsAnError(t, 7, (*wire.Peer).Close) })
+	wire.Test(e, "a server that closes after an answer's header",
+		func(t *wire.T) { cutAnswerIsAnError(t, headerSize, (*wire.Peer).Close) })
+	wire.Test(e, "a reset within an answer",
+		func(t *wire.T) { cutAnswerIsAnError(t, 7, (*wire.Peer).Reset) })
+	wire.Test(e, "a header that announces one byte more than 1 MiB",
+		func(t *wire.T) { badHeaderIsAnError(t, false) })
+	wire.Test(e, "a header that announces one byte more than 1 MiB, after the end of the input",
+		func(t *wire.T) { badHeaderIsAnError(t, true) })
 }
 
 func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
@@ -421,26 +430,46 @@ func lateAnswerIsPrinted(t *wire.T) {
 		running)
 }
 
-func cutAnswerIsAnError(t *wire.T) {
+func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 	keyboard, screen, server, running := runClient(t)
 	keyboard.Type("hello\n")
 	keyboard.End()
 	server.Receive()
 
-	server.Send(wire.Frames("Zq7 is not whole")[:7])
+	server.Send(wire.Frames("Zq7 is not whole")[:cut])
 	t.Wait()
-	server.Close()
+	end(server)
 
 	running.Returned()
 	require.NotContainsf(t, screen.Text(), "Zq7", `
-		The server had sent 3 of the 16 bytes that its header announced. The client printed
+		The server had sent %d of the 16 bytes that its header announced. The client printed
 		them as if they were the answer: %s.
 
-		Print a message only when all of it has arrived.`, wire.Show(screen.Text()))
+		Print a message only when all of it has arrived.`, cut-headerSize,
+		wire.Show(screen.Text()))
 	require.Errorf(t, running.Err(), `
-		The server had sent 3 of the 16 bytes that its header announced. Run %s.
+		The server had sent %d of the 16 bytes that its header announced. Run %s.
 
-		The caller must learn that the last answer isn't whole.`, running)
+		The caller must learn that the last answer isn't whole.`, cut-headerSize, running)
+}
+
+func badHeaderIsAnError(t *wire.T, afterTheInput bool) {
+	keyboard, _, server, running := runClient(t)
+	keyboard.Type("hello\n")
+	if afterTheInput {
+		keyboard.End()
+	}
+	server.Receive()
+
+	server.Send("\x00\x10\x00\x01")
+
+	require.Truef(t, running.Returned() && running.Err() != nil, `
+		An answer has 1 MiB at most, and the server's header announced more. Run %s.
+
+		The header alone tells that the answer is too large, so there's nothing to wait for. The
+		client needs the limit as much as the server: without one, a header decides how much memory
+		it takes.`,
+		running)
 }
 
 func Test22_RunsClientAndServerTogether(t *testing.T) {

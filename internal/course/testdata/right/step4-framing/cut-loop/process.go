@@ -53,11 +53,15 @@ func (c *session) serve() error {
 		begun := len(c.collected) > 0
 		c.collected = append(c.collected, piece[:n]...)
 		whole, cutErr := c.cut()
-		if c.timer != nil && (whole || n > 0 && !begun) {
-			c.timer.Reset(c.IdleTimeout) // for the next frame, or for the rest of this one
+		restart := c.timer != nil && (whole || n > 0 && !begun)
+		if restart {
+			c.timer.Stop() // the client isn't silent while Write waits for it
 		}
 		if err := c.send(); err != nil {
 			return err
+		}
+		if restart {
+			c.timer.Reset(c.IdleTimeout) // for the next frame, or for the rest of this one
 		}
 		switch {
 		case cutErr != nil:
