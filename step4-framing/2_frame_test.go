@@ -1025,9 +1025,11 @@ type failure struct {
 // why says why nothing may follow.
 func (f failure) why() string {
 	if f.taken == 0 {
-		return "An error of Write is final, even if Write took no byte. After it, nothing may be sent."
+		return "An error of Write is final, even if Write took no byte. After it, nothing may be " +
+			"sent."
 	}
-	return "The peer still waits for the rest of the first frame. After an error, nothing may be sent."
+	return "The peer still waits for the rest of the first frame. After an error, nothing may be " +
+		"sent."
 }
 
 // failOnce has the first Write fail. What comes later would succeed.
