@@ -1297,16 +1297,16 @@ func shutdownClosesTheRest(t *wire.T) {
 	defer cancel()
 
 	t.Call(func() error { return server.Shutdown(ctx) })
-	time.Sleep(201 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
 	t.Wait()
 
 	require.True(t, one.IsClosed() && two.IsClosed(), `
-		Two clients didn't read their answers. ctx was done, and the connection of at least one of
-		them was still open.
+		Two clients didn't read their answers. 100 ms after ctx was done, the connection of at least
+		one of them was still open.
 
 		Close all connections, then return.`)
 	require.True(t, idle.IsClosed(), `
-		ctx was done, and a connection that the server had half-closed 200 ms before was still open.
+		100 ms after ctx was done, a connection that the server had half-closed was still open.
 
 		Shutdown closes every connection that's still open. So forget a client only when its
 		connection is closed.`)

@@ -50,7 +50,9 @@ func (x bankIndex) make(t *testing.T) map[string]string {
 		},
 	}
 	made := map[string]string{}
-	for _, name := range []string{"README.md", "never-ends.md", "output.md", "words.md"} {
+	for _, name := range []string{
+		"README.md", "missing.md", "never-ends.md", "output.md", "words.md",
+	} {
 		made[name] = execute(t, name, functions, nil)
 	}
 	for _, entry := range x.entries {

@@ -16,8 +16,9 @@ import (
 
 // The templates in pages/ make these files from the bank of mistakes:
 //
-//   - docs/mistakes/README.md is the index by symptom, never-ends.md and
-//     output.md are parts of it, and words.md has what people search for.
+//   - docs/mistakes/README.md is the index by symptom, missing.md,
+//     never-ends.md and output.md are parts of it, and words.md has what people
+//     search for.
 //   - The other pages in docs/mistakes are the elements of bankPages.
 //   - Each exercise's section in docs/1-*.md to 4-*.md has a list of its
 //     mistakes.
@@ -43,8 +44,10 @@ var bankPages = []bankPage{
 		step: "step3-concurrency", exercises: []int{1, 2, 3, 4}},
 	{File: "limits.md", Title: "The concurrent server: limits and timeouts",
 		step: "step3-concurrency", exercises: []int{5, 6, 7}},
-	{File: "shutdown.md", Title: "The concurrent server: shutdown and the program",
-		step: "step3-concurrency", exercises: []int{8, 9, 10, 11, 12}},
+	{File: "shutdown.md", Title: "The concurrent server: shutdown",
+		step: "step3-concurrency", exercises: []int{8, 9}},
+	{File: "any-moment.md", Title: "The concurrent server: shutdown at any moment, and the program",
+		step: "step3-concurrency", exercises: []int{10, 11, 12}},
 	{File: "concurrent-client.md", Title: "The concurrent client",
 		step: "step3-concurrency", exercises: []int{13, 14, 15, 16, 17, 18}},
 	{File: "own-test.md", Title: "A test of your own",
