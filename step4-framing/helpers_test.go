@@ -158,24 +158,18 @@ func allocated(f func()) float64 {
 	return float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
 }
 
-// A readSlices is a reader that remembers how large the slices given to Read
-// were.
-type readSlices struct {
+// A readCall is a reader that remembers how large the slice of its first Read
+// was.
+type readCall struct {
 	io.Reader
-	sizes []int
+	size int // 0 before that Read
 }
 
-func (r *readSlices) Read(p []byte) (int, error) {
-	r.sizes = append(r.sizes, len(p))
-	return r.Reader.Read(p)
-}
-
-// first returns the size of the first slice, or 0 if Read wasn't called.
-func (r *readSlices) first() int {
-	if len(r.sizes) == 0 {
-		return 0
+func (r *readCall) Read(p []byte) (int, error) {
+	if r.size == 0 {
+		r.size = len(p)
 	}
-	return r.sizes[0]
+	return r.Reader.Read(p)
 }
 
 // A readFunc is an io.Reader.
