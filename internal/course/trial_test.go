@@ -115,11 +115,11 @@ func (tr *trial) binary(t *testing.T, race string) string {
 	if tr.binaries[race] == "" {
 		dir := filepath.Join(tr.dir, tr.step.name)
 		file := filepath.Join(dir, "trial"+race+".test.exe")
-		// Without inlining, the tests compile faster. The learner's packages
-		// compile as ever.
-		testsWithoutInlining := "-gcflags=example.com/tcp-steps/" + tr.step.name + "/.../tests=-l"
-		build := command(dir, "test", "-c", race, "-vet=off", testsWithoutInlining,
-			"-ldflags=-s -w", "-o", file, ".")
+		// Without inlining and what a debugger needs, the tests compile faster.
+		// The learner's packages compile as ever.
+		tests := "-gcflags=example.com/tcp-steps/" + tr.step.name + "/.../tests=-l -dwarf=false"
+		build := command(dir, "test", "-c", race, "-vet=off", tests, "-ldflags=-s -w", "-o", file,
+			".")
 		build.Env = append(build.Env, "GOGC=400") // compilers that collect less are faster
 		out, err := build.CombinedOutput()
 		require.NoErrorf(t, err, "%s", out)
