@@ -16,8 +16,11 @@ var crashReason = regexp.MustCompile(
 		`\n\ngoroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?\[`)
 
 // learnersLine matches the first line of code in one of the learner's folders
-// in the traces of Go's goroutines: "\t/some/where/main.go:31 +0x45".
-var learnersLine = regexp.MustCompile(`\n *\S*/step[^\n]*\n\s+(?:[^\n]*[/\\])?(\w+\.go:\d+)`)
+// in the traces of Go's goroutines: "\t/some/where/main.go:31 +0x45". The name
+// of the function or of the file tells that it's the learner's: in a program,
+// each function's name begins with "main.".
+var learnersLine = regexp.MustCompile(`\n(?: *\S*/step[^\n]*\n\s+(?:[^\n]*[/\\])?|` +
+	`\t[^\n]*[/\\]step\d-[^\n]*[/\\])([\w.-]+\.go:\d+)`)
 
 // Crash finds the report of a crash in text, what a program printed to its
 // standard error. It returns the learner's line and the reason:

@@ -67,6 +67,10 @@ func TestCrashing(t *testing.T) {
 			synctest.Test(e.T, func(*testing.T) { panic("out of order") })
 		case "by os.Exit":
 			go os.Exit(0)
+		case "by the system":
+			self, err := os.FindProcess(os.Getpid())
+			require.NoError(e, err)
+			require.NoError(e, self.Kill())
 		default:
 			go func() { panic("out of order") }()
 		}
@@ -216,6 +220,10 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
 	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing",
 		"-test.paniconexit0"),
 		"        The program called os.Exit.\n\n        os.Exit ends the whole program at once")
+	if runtime.GOOS != "windows" { // where a killed process has an exit status
+		require.Contains(t, run(t, "LESSON=crashes,HOW=by the system", "-test.run=TestCrashing",
+			"-test.paniconexit0"), "The system ended the program in the middle of the exercise")
+	}
 }
 
 func TestRun_GoesOnBehindACrash(t *testing.T) {
@@ -320,6 +328,9 @@ func TestCrash(t *testing.T) {
 	require.Equal(t, " at main.go:31: fatal error: concurrent map writes",
 		lesson.Crash("fatal error: concurrent map writes"+trace))
 	require.Equal(t, ": EOF", lesson.Crash("panic: EOF\n\ngoroutine 1 [running]:\nmain.main()\n"))
+	require.Equal(t, " at my-server.go:9: EOF", lesson.Crash("panic: EOF\n\n"+
+		"goroutine 1 [running]:\nmain.main()\n"+
+		"\t/x y/step3-concurrency/cmd/server/my-server.go:9 +0x45\n"), "in a program")
 	require.Empty(t, lesson.Crash("panic: is only a word here"))
 	require.Equal(t, "before\npanic: EOF\n", lesson.WithoutTraces("before\npanic: EOF"+trace))
 	require.Equal(t, "panic: is only a word here",

@@ -107,15 +107,17 @@ func (r *record) save() {
 		r.Red[n] = p.section
 	}
 	text, _ := json.Marshal(r.state)
-	r.file.Truncate(int64(len(text)))
+	// Without Truncate, the file has a whole state even if the process ends
+	// now. load doesn't mind what's left behind a shorter one.
 	r.file.WriteAt(text, 0)
 }
 
 // load returns the state that a supervised process saved in dir, or a zero one.
 func load(dir string) state {
 	var s state
-	if text, err := os.ReadFile(filepath.Join(dir, "current")); err == nil {
-		json.Unmarshal(text, &s)
+	if file, err := os.Open(filepath.Join(dir, "current")); err == nil {
+		defer file.Close()
+		json.NewDecoder(file).Decode(&s)
 	}
 	return s
 }

@@ -128,7 +128,7 @@ func (s *supervisor) run() int {
 		}
 		// The process ended within an exercise. Say so, and go on behind it.
 		failed = true
-		ended.tell(os.Stdout, cmd.ProcessState.ExitCode(), crash.held.String())
+		ended.tell(os.Stdout, cmd.ProcessState, crash.held.String())
 		if ended.Output != "" {
 			os.Remove(ended.Output)
 		}
@@ -165,13 +165,13 @@ func (s *supervisor) without(ran []string) string {
 }
 
 // tell writes the failure of an exercise within which its process ended, with
-// the process's exit status and what it printed about a crash.
-func (s state) tell(w io.Writer, status int, crash string) {
+// how the process ended and what it printed about a crash.
+func (s state) tell(w io.Writer, process *os.ProcessState, crash string) {
 	var out strings.Builder
 	if s.Aborts != "" {
 		out.WriteString(s.Aborts)
 	} else {
-		text := strings.ReplaceAll(wrap(reason(status, crash), width), "\n", "\n        ")
+		text := strings.ReplaceAll(wrap(reason(process, crash), width), "\n", "\n        ")
 		fmt.Fprintf(&out, "        %s\n", text)
 		fmt.Fprint(indented{&out}, OutputText(firstMiB(s.Output)))
 	}
@@ -187,7 +187,7 @@ func (s state) tell(w io.Writer, status int, crash string) {
 }
 
 // reason returns the message of an exercise within which its process ended.
-func reason(status int, crash string) string {
+func reason(process *os.ProcessState, crash string) string {
 	why, _, _ := strings.Cut(Crash(crash), " [recovered")
 	switch {
 	case strings.Contains(crash, osExit):
@@ -205,13 +205,18 @@ func reason(status int, crash string) string {
 
 			A panic in any goroutine ends the whole program, and every connection with it.
 			No other goroutine can recover from it.`
+	case !process.Exited():
+		return fmt.Sprintf(`
+			The system ended the program in the middle of the exercise: %v.
+
+			It does that if the machine runs out of memory, for example.`, process)
 	}
 	return fmt.Sprintf(`
 		The program exited with status %d in the middle of the exercise.
 
 		log.Fatal and os.Exit end the whole program at once, and every connection with
 		it. Return instead. A function that has a connection must close it first, with
-		defer or before each return.`, status)
+		defer or before each return.`, process.ExitCode())
 }
 
 // osExit is the value with which the package testing panics at os.Exit(0).

@@ -2,6 +2,8 @@ package program
 
 import (
 	"encoding/json"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path"
@@ -94,15 +96,16 @@ func build(pattern string) *exec.Cmd {
 }
 
 // limitMemory writes the overlay for the programs in the folders of a folder.
-// With it, each of them has one more file, which limits its memory. The caller
-// holds built.
+// With it, each of them has one more file, which limits its memory. That file
+// imports a package by a name that no learner uses: the name belongs to the
+// whole package. The caller holds built.
 func limitMemory(folder string) error {
 	file := filepath.Join(built.dir, "limit.go")
 	const source = `package main
 
-import "example.com/tcp-steps/internal/program/limit"
+import tcpStepsLimit "example.com/tcp-steps/internal/program/limit"
 
-func init() { limit.Start() }
+func init() { tcpStepsLimit.Start() }
 `
 	if err := os.WriteFile(file, []byte(source), 0o666); err != nil {
 		return err
@@ -113,6 +116,10 @@ func init() { limit.Start() }
 		return err
 	}
 	for _, main := range mains {
+		clause, err := parser.ParseFile(token.NewFileSet(), main, nil, parser.PackageClauseOnly)
+		if err != nil || clause.Name.Name != "main" {
+			continue // a package of the learner's own; if it doesn't compile, go build says so
+		}
 		place, err := filepath.Abs(filepath.Join(filepath.Dir(main), "limit_memory.go"))
 		if err != nil {
 			return err

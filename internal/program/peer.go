@@ -222,14 +222,9 @@ func (peer *Peer) Flood() bool {
 // Receive waits until n bytes have arrived, and returns everything that has. It
 // returns fewer if the connection ends, or if nothing comes for a second.
 func (peer *Peer) Receive(n int) string {
-	return peer.receive(n, patience)
-}
-
-// receive is Receive with another patience, in ticks.
-func (peer *Peer) receive(n, ticks int) string {
 	var got strings.Builder
 	for got.Len() < n {
-		piece, err := peer.read(ticks)
+		piece, err := peer.read(patience)
 		got.WriteString(piece)
 		if err != nil {
 			break
@@ -240,17 +235,23 @@ func (peer *Peer) receive(n, ticks int) string {
 
 // Rest waits until the program has ended its half of the connection, and
 // returns what arrived before that. A close, a half-close or a reset ends it.
-// If nothing comes for a second and the half is still open, ended is false.
+// If nothing comes for a second and the half is still open, ended is false. So
+// it is after [MaxRest] bytes.
 func (peer *Peer) Rest() (text string, ended bool) {
 	var got strings.Builder
-	for {
+	for got.Len() < MaxRest {
 		piece, err := peer.read(patience)
 		got.WriteString(piece)
 		if err != nil {
-			return got.String(), peer.ended
+			break
 		}
 	}
+	return got.String(), peer.ended
 }
+
+// MaxRest is how many bytes [Peer.Rest] reads at least before it gives up on a
+// program that sends without end.
+const MaxRest = 64 << 20
 
 // HasEnded reports whether the test has read up to the end of the program's
 // half of the connection.
@@ -304,12 +305,6 @@ func (peer *Peer) HasMore() bool { return peer.take() != "" }
 func (peer *Peer) Surplus() string {
 	time.Sleep(3 * tick)
 	return peer.take()
-}
-
-// ReceiveSoon is Receive for an answer that comes now or never. It waits for a
-// quarter of the time.
-func (peer *Peer) ReceiveSoon(n int) string {
-	return peer.receive(n, patience/4)
 }
 
 // read waits for the given ticks and returns what arrives next. It returns

@@ -222,8 +222,9 @@ func (p *Program) CloseInput() {
 	for _, peer := range p.peers {
 		peer.picture.Note(peer.side.Other(), "the input ends")
 	}
+	typed := p.typed
 	go func() {
-		<-p.typed
+		<-typed
 		p.stdin.Close()
 	}()
 }

@@ -66,7 +66,8 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 			e.Fatalf(`
 				Another program uses %s, which the test needs.
 
-				The course's tests listen there to take turns on port 20000. End that program.`,
+				The course's tests listen there to take turns on port 20000. End that program. It
+				may be a test of the course that's stopped, in a debugger for example.`,
 				turnstile)
 		}
 		if time.Now().After(end) {

@@ -110,7 +110,7 @@ func where() string {
 		frame, more := frames.Next()
 		host, _, _ := strings.Cut(frame.Function, "/")
 		if strings.Contains(host, ".") && strings.Contains(frame.Function, "/") &&
-			!strings.Contains(frame.Function, "/internal/") {
+			!strings.HasPrefix(frame.Function, "example.com/tcp-steps/internal/") {
 			return fmt.Sprintf(" at %s:%d", filepath.Base(frame.File), frame.Line)
 		}
 		if !more {

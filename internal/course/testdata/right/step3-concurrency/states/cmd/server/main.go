@@ -14,7 +14,11 @@ import (
 	"time"
 
 	echo "example.com/tcp-steps/solutions/step3-concurrency"
+	"example.com/tcp-steps/solutions/step3-concurrency/cmd/options"
 )
+
+// limit is how long a client may take for its last answers.
+const limit = 30 * time.Second
 
 func main() {
 	var (
@@ -29,12 +33,8 @@ func main() {
 }
 
 func run(addr string, quiet bool) error {
-	options := &slog.HandlerOptions{Level: slog.LevelDebug}
-	if quiet {
-		options.Level = slog.LevelWarn
-	}
-	s := echo.Server{IdleTimeout: 2 * time.Minute, WriteTimeout: 30 * time.Second,
-		Log: slog.New(slog.NewJSONHandler(os.Stdout, options))}
+	log := slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: options.Level(quiet)})
+	s := echo.Server{IdleTimeout: 2 * time.Minute, WriteTimeout: limit, Log: slog.New(log)}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
@@ -45,7 +45,7 @@ func run(addr string, quiet bool) error {
 	var failure error
 	context.AfterFunc(ended, func() {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		failure = s.Shutdown(ctx)
 	})
