@@ -56,6 +56,9 @@ func init() {
 		"a test was changed": {func(t *testing.T, folder string) {
 			write(t, filepath.Join(folder, "main_test.go"), "package main\n")
 		}, 0, "step2-client: 7 of 7 exercises pass"},
+		"a workspace of its own": {func(t *testing.T, folder string) {
+			write(t, filepath.Join(folder, "go.work"), "go 1.25.0\n\nuse .\n")
+		}, 0, "step2-client: 7 of 7 exercises pass"},
 		"a file is embedded": {func(t *testing.T, folder string) {
 			write(t, filepath.Join(folder, "address.txt"), "127.0.0.1:20000")
 			replace(t, filepath.Join(folder, main), `"127.0.0.1:20000"`, "address")

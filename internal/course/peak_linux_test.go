@@ -9,7 +9,7 @@ import (
 // that has ended. The processes that it started count.
 func peak(cmd *exec.Cmd) int64 {
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		return usage.Maxrss << 10
+		return int64(usage.Maxrss) << 10
 	}
 	return 0
 }
