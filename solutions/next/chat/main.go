@@ -4,12 +4,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"os"
+	"time"
 
 	"example.com/tcp-steps/solutions/step4-framing/frame"
 )
@@ -36,8 +38,13 @@ func listenAndServe(addr string) error {
 	var room Room
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return err
+		}
+		if err != nil { // out of descriptors, for example: see step 3, exercise 4
+			log.Print(err)
+			time.Sleep(time.Second)
+			continue
 		}
 		go room.Serve(conn)
 	}

@@ -28,7 +28,7 @@ type member struct {
 	queue chan []byte // closed when the member leaves
 }
 
-// Serve makes conn a member, until it leaves.
+// Serve makes conn a member until it leaves, then closes conn.
 func (r *Room) Serve(conn net.Conn) {
 	m := &member{conn, make(chan []byte, maxQueue)}
 	r.join(m)

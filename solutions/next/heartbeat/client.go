@@ -21,6 +21,8 @@ type Client struct {
 	done     chan struct{}
 }
 
+// NewClient returns a client that sends a heartbeat at each interval. It owns
+// conn: Close closes it.
 func NewClient(conn net.Conn, interval time.Duration) *Client {
 	c := &Client{
 		conn:     conn,
@@ -59,7 +61,7 @@ func (c *Client) Send(message []byte) error {
 
 // Receive returns the next message, skipping heartbeats. If no whole message
 // and no heartbeat arrives within three intervals, the error is
-// os.ErrDeadlineExceeded.
+// os.ErrDeadlineExceeded. The message is valid until the next Receive.
 func (c *Client) Receive() ([]byte, error) {
 	for {
 		c.conn.SetReadDeadline(time.Now().Add(3 * c.interval))

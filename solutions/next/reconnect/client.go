@@ -32,6 +32,8 @@ type Client struct {
 // If ctx is done first, it returns ctx's error. If the message or the answer
 // exceeds the limit, it returns [frame.ErrTooLarge] at once.
 //
+// The answer is valid until the next Ask.
+//
 // The server may get a message more than once: if no answer comes, the client
 // can't know whether the message arrived. So a message must do no harm when
 // it's done twice, or carry a number by which the server recognizes it.

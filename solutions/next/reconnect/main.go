@@ -34,6 +34,7 @@ func demo(out io.Writer) error {
 	client := &Client{Addr: ln.Addr().String()}
 	defer client.Close()
 	failures := 0
+	var failed error // of the demo itself
 	client.Failed = func(_ error, pause time.Duration) {
 		failures++
 		fmt.Fprintf(out, "failure %d, next try in %v\n", failures, pause.Round(time.Millisecond))
@@ -41,7 +42,9 @@ func demo(out io.Writer) error {
 		case 3:
 			again, err := net.Listen("tcp", client.Addr)
 			if err != nil {
-				log.Fatal(err)
+				failed = err
+				cancel()
+				return
 			}
 			server = &echo.Server{} // a Server serves once
 			go server.Serve(again)
@@ -52,6 +55,9 @@ func demo(out io.Writer) error {
 
 	for _, message := range []string{"one", "two", "three"} {
 		answer, err := client.Ask(ctx, []byte(message))
+		if failed != nil {
+			return failed
+		}
 		if err != nil {
 			fmt.Fprintf(out, "gave up: %v\n", err)
 			return nil
