@@ -72,7 +72,7 @@ func Test02_EchoesAMessage(t *testing.T) {
 
 				%s`, awaited, why)
 		}
-		require.Falsef(t, answer == "" && client.HasEnded() && server.StaysUp(), `
+		require.False(t, answer == "" && client.HasEnded() && server.StaysUp(), `
 			The client sent "hello", and the server closed the connection without an answer.
 
 			The order is Read, Write, Close. A function doesn't wait for the goroutines that it
@@ -288,16 +288,25 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 			client.Send(fmt.Sprintf("<%03d>%s", i, strings.Repeat(".", 123)))
 		}
 		client.CloseWrite()
-		client.Rest()
+		rest, _ := client.Rest()
 		server.ComesToRest() // it has printed everything
 
+		require.Less(t, len(rest), 1<<20, `
+			A client sent 100 messages with 128 bytes each and half-closed. The server sent over
+			1 MiB.
+
+			When Read returns an error, no message has come, so there's nothing to answer.`)
 		shown := regexp.MustCompile(`<\d{3}>`).FindAllString(server.Stdout(), -1)
 		different := slices.Compact(slices.Clone(shown))
-		require.Falsef(t, len(shown) > 0 && len(shown) == 2*len(different), `
+		var twice []string
+		for _, message := range different {
+			twice = append(twice, message, message)
+		}
+		require.False(t, len(shown) > 0 && slices.Equal(shown, twice), `
 			The messages <000> to <099> went in, and the server printed each of them twice.
 
 			It may print a message when it receives it or when it sends it, but not both times.`)
-		require.Truef(t, slices.IsSorted(shown) && len(shown) == len(different), `
+		require.True(t, slices.IsSorted(shown) && len(shown) == len(different), `
 			The messages <000> to <099> went in, and the server printed some twice or in another
 			order.
 

@@ -54,14 +54,14 @@ func Test02_SendsWhatIsTyped(t *testing.T) {
 			message := server.Receive(len(text))
 			message += server.Surplus()
 
-			require.Falsef(t, message == "" && listener.HasAnother(), `
+			require.False(t, message == "" && listener.HasAnother(), `
 				When a line was typed, the client opened a second connection.
 
 				One connection carries all messages.`)
 			if message == "" {
 				client.CloseInput()
-				late := server.ReceiveSoon(len(text))
-				require.Falsef(t, strings.HasPrefix(late, text), `
+				late := server.Receive(len(text))
+				require.False(t, strings.HasPrefix(late, text), `
 					The client sent the line only after its input had ended.
 
 					Either it reads all of its input first, as io.ReadAll does, or it keeps the
@@ -104,7 +104,7 @@ func Test03_ShowsTheAnswer(t *testing.T) {
 			The client printed the answer as a list of numbers.
 
 			That's how Println prints a []byte. string(buf[:n]) makes text of n bytes.`)
-		require.Falsef(t, !shown && strings.Contains(client.Output(), "good evening"), `
+		require.False(t, !shown && strings.Contains(client.Output(), "good evening"), `
 			The client printed the answer to its standard error.
 
 			log and the built-in println write there. Results go to standard output, where
@@ -193,7 +193,7 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 
 				A client must send line after line, on the same connection, until the user quits.`,
 				line, client)
-			require.Falsef(t, line == "two" && message == "one", `
+			require.False(t, line == "two" && message == "one", `
 				"two" was typed, and the client sent "one" once more.
 
 				Read a new line before each message.`)
@@ -365,6 +365,7 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 	e := lesson.Start(t, "docs/2-client.md#6-exit-when-the-server-goes-away", "main.go")
 	program.Test(e, "a server that closes the connection", func(t *program.T) {
 		client, server := t.AnsweredClient("good evening")
+		client.ComesToRest() // it has printed everything
 		known := client.Output()
 
 		server.Close()
@@ -384,13 +385,14 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 			The server closed the connection. The client %s.
 
 			A panic is for bugs in a program. A server that goes away isn't one.`, client)
-		require.Truef(t, client.SaysOther(known), `
+		require.True(t, client.SaysOther(known), `
 			The server closed the connection, and the client printed nothing about it.
 
 			Print the error: the person at the keyboard is waiting for an answer.`)
 	})
 	program.Test(e, "a server that resets the connection", func(t *program.T) {
 		client, server := t.AnsweredClient("good evening")
+		client.ComesToRest() // it has printed everything
 		known := client.Output()
 		client.Type("hello again\n")
 		server.Receive(11)
@@ -403,7 +405,11 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 			The server reset the connection, and after one more line the client kept running.
 
 			io.EOF isn't the only end. At every error from Read, print it and return from main.`)
-		require.Truef(t, client.SaysOther(known), `
+		require.Falsef(t, client.Crashed(), `
+			The server reset the connection. The client %s.
+
+			A panic is for bugs in a program. A server that goes away isn't one.`, client)
+		require.True(t, client.SaysOther(known), `
 			The server reset the connection, and the client printed nothing about it.
 
 			io.EOF isn't the only end. At every error from Read, print it and return from main.`)

@@ -274,12 +274,12 @@ func lateAnswersArePrinted(t *wire.T) {
 		running)
 
 	server.Send("first")
-	time.Sleep(24 * time.Hour)
+	time.Sleep(time.Hour)
 	server.Send("second")
 	server.Close()
 
 	require.Truef(t, screen.Shows("first") && screen.Shows("second"), `
-		The server answered "first", and "second" a day later, then closed. The screen
+		The server answered "first", and "second" an hour later, then closed. The screen
 		showed %s. Run %s.
 
 		The client can't know how long the server takes. It waits until the server ends the
@@ -291,7 +291,7 @@ func lateAnswersArePrinted(t *wire.T) {
 	require.Truef(t, running.Returned() && running.Err() == nil, `
 		All answers came, then the server closed the connection. Run %s.
 
-		That's a good end: the client had promised to send no more. Run must return nil.`,
+		That's a normal end: the client had promised to send no more. Run must return nil.`,
 		running)
 	require.True(t, server.Closed(), `
 		Run returned, but its connection was still open.
@@ -329,7 +329,7 @@ func lateResetIsAnError(t *wire.T) {
 		The server reset the connection. Run %s.
 
 		A reset may have destroyed answers that were on their way, so it's an error at any
-		time. Only io.EOF is a good end.`, running)
+		time. Only io.EOF is a normal end.`, running)
 }
 
 func fastServerIsAGoodEnd(t *wire.T) {
@@ -473,7 +473,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 	require.Error(t, running.Err(), `
 		The client wanted to go on, and Run returned nil.
 
-		Its caller takes nil for a good end.`)
+		Its caller takes nil for a normal end.`)
 	require.True(t, server.Closed(), `
 		Run returned an error, but its connection was still open.
 
@@ -512,7 +512,7 @@ func programQuits(t *program.T) {
 	require.Truef(t, client.Ended() && client.ExitStatus() == 0, `
 		q was typed, and the client %s.
 
-		Then Run returns nil, and nil is a good end: main exits with status 0.`, client)
+		Then Run returns nil, and nil is a normal end: main exits with status 0.`, client)
 }
 
 func qQuits(t *wire.T, line string) {
@@ -537,7 +537,7 @@ func qQuits(t *wire.T, line string) {
 	require.NoErrorf(t, running.Err(), `
 		Run %s.
 
-		Quitting is a good end, so Run must return nil.`, running)
+		Quitting is a normal end, so Run must return nil.`, running)
 	require.Emptyf(t, screen.Text(), `
 		The server had sent nothing, and the screen showed %s.
 

@@ -563,7 +563,7 @@ func readEmpty(t *wire.T) {
 		client.Send(wire.Frames(payload))
 		got := next(t, r)
 
-		require.Falsef(t, payload == "" && got.err == errWaits, `
+		require.False(t, payload == "" && got.err == errWaits, `
 			An empty frame came, and ReadFrame waited for more.
 
 			With its header, an empty frame is whole. Nothing else of it will come.`)
@@ -645,7 +645,7 @@ func streamEnds(t *wire.T, payload string, cut int, withEnd bool) {
 			That's a clean end. Callers look for it with ==.`, end)
 		return
 	}
-	require.Falsef(t, cut == headerSize && end.err == io.EOF, `
+	require.False(t, cut == headerSize && end.err == io.EOF, `
 		Then ReadFrame returned io.EOF, which means a clean end.
 
 		The frame is truncated: its payload is missing. If io.ReadFull was asked for the
@@ -750,7 +750,7 @@ func hostileHeader(t *wire.T, header string) {
 
 		Sending four bytes costs a client nothing. A Reader that has received no large frame
 		needs no large buffer.`, taken)
-	require.Falsef(t, got.err == errWaits, `
+	require.False(t, got.err == errWaits, `
 		The limit is 1 MiB. ReadFrame waited for more.
 
 		The header alone tells that the frame is too large. ReadFrame can refuse it at once.`)
@@ -894,6 +894,7 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "a Write that fails once, then a frame of 200,000 bytes", func(t *wire.T) {
 		failOnce(t, failure{taken: 6, err: down.err, later: strings.Repeat("b", 200_000)}, "aaaa")
 	})
+	wire.Test(e, "a WriteFrame whose own Write fails", writeFrameFails)
 }
 
 // heldWrite holds the first Write, and lets two other goroutines do what they
@@ -1030,6 +1031,22 @@ func (f failure) why() string {
 	}
 	return "The peer still waits for the rest of the first frame. After an error, nothing may be " +
 		"sent."
+}
+
+func writeFrameFails(t *wire.T) {
+	calls := 0
+	w := frame.NewWriter(writeFunc(func([]byte) (int, error) {
+		calls++
+		return 0, errors.New("the network is down")
+	}), 1<<20)
+
+	err := writeFrame(t, w, strings.Repeat("a", 200_000))
+
+	require.False(t, calls > 0 && err == nil, `
+		WriteFrame called Write, and that Write failed. WriteFrame returned nil.
+
+		The call that called Write returns its error. Otherwise the caller goes on as if its frame
+		were on its way, and the next Flush may come much later.`)
 }
 
 // failOnce has the first Write fail. What comes later would succeed.

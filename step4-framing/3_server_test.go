@@ -153,7 +153,8 @@ func thousandFrames(t *wire.T, room int) {
 		Every frame gets its answer, however many arrive together and wherever a Read ends. If
 		each message gets a new Reader, it loses what the one before has read.`,
 		len(all), len(answers), right)
-	require.Falsef(t, answers != all && containsAll(answers, messages), `
+	reordered := answers != all && len(answers) == len(all) && containsAll(answers, messages)
+	require.Falsef(t, reordered, `
 		The client got all answers, but in another order. Right answers, before the first one out
 		of order: %d.
 
@@ -222,19 +223,18 @@ func clientNeverReads(t *wire.T, sent string) {
 	require.False(t, greedy.IsClosed(), `
 		The server closed the connection within 52 s, though WriteTimeout is one minute.`)
 
-	time.Sleep(14 * time.Second)
+	time.Sleep(15 * time.Second)
 
-	closed := greedy.Closed()
-	require.Falsef(t, !closed && greedy.Ended(), `
-		The server half-closed the connection but hadn't closed it after 66 s, though WriteTimeout
-		is one minute.
-
-		Between CloseWrite and Close it may read on, but only for a moment: set a deadline.`)
-	require.True(t, closed, `
+	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
 		Either Write has no deadline or a later one, or it failed and the connection wasn't
 		closed: Flush returns Write's error. The end of the picture shows which.`)
+	require.True(t, greedy.Closed(), `
+		The server half-closed the connection after WriteTimeout, but didn't close it within a
+		second.
+
+		Between CloseWrite and Close it may read on, but only for a moment: set a deadline.`)
 	next := ln.Dial()
 	next.Send(wire.Frames("hello"))
 	answer = next.Receive()
@@ -256,10 +256,11 @@ func clientReadsByteByByte(t *wire.T) {
 		time.Sleep(20 * time.Second)
 		client.Hold(room)
 	}
-	time.Sleep(5 * time.Second)
+	time.Sleep(6 * time.Second)
 
 	require.True(t, client.Closed(), `
-		The client was still connected after 66 s, though WriteTimeout is one minute.
+		The client read 3 bytes of its answer within a minute. After 67 s the server hadn't closed
+		the connection, though WriteTimeout is one minute.
 
 		A byte now and then isn't enough: one Write has WriteTimeout for all its bytes.`)
 }
@@ -334,7 +335,7 @@ func shortWriteTimeout(t *wire.T) {
 	begin := time.Now()
 
 	ended := client.Ended()
-	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+	require.True(t, ended && time.Since(begin) <= 550*time.Millisecond, `
 		Then the client sent "I read no more", and it was still connected after 550 ms.
 
 		The server may be late by a tenth at most. Write needs its deadline whether IdleTimeout is 0
@@ -347,12 +348,12 @@ func noWriteTimeout(t *wire.T) {
 	client.Hold(0)
 
 	client.Send(wire.Frames("good morning"))
-	time.Sleep(24 * time.Hour)
+	time.Sleep(time.Hour)
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
 
 	require.Equalf(t, wire.Frames("good morning"), answer, `
-		The client sent "good morning", read a day later, and got %s.
+		The client sent "good morning", read an hour later, and got %s.
 
 		A WriteTimeout of 0 means no timeout. IdleTimeout is for Read alone. If SetDeadline sets it,
 		it limits Write as well.`, wire.Show(answer))
@@ -626,7 +627,7 @@ func shortIdleTimeout(t *wire.T) {
 	begin := time.Now().Add(-100 * time.Millisecond) // Receive waited for more
 
 	ended := client.Ended()
-	require.Truef(t, ended && time.Since(begin) <= 550*time.Millisecond, `
+	require.True(t, ended && time.Since(begin) <= 550*time.Millisecond, `
 		Then the client was silent, and it was still connected after 550 ms.
 
 		The server may be late by a tenth at most. IdleTimeout may be any duration, not only whole
@@ -639,14 +640,14 @@ func noIdleTimeout(t *wire.T) {
 	frame := wire.Frames("good morning")
 
 	for range 2 {
-		time.Sleep(24 * time.Hour)
+		time.Sleep(time.Hour)
 		client.Send(frame[:7])
-		time.Sleep(24 * time.Hour)
+		time.Sleep(time.Hour)
 		client.Send(frame[7:])
 		answer := client.Receive()
 
 		require.Equalf(t, frame, answer, `
-			The client was silent for a day, took another day to send a frame, and got %s.
+			The client was silent for an hour, took another hour to send a frame, and got %s.
 
 			An IdleTimeout of 0 means no timeout. If a deadline for Write has passed meanwhile, set
 			it later, just before each Write. Set it with SetWriteDeadline: SetDeadline limits Read
@@ -793,7 +794,7 @@ func logOfAClientThatNeverReads(t *wire.T) {
 	client.Send(wire.Frames("and more")) // a goroutine that reads on waits for that Write
 	t.Wait()
 
-	require.Lenf(t, log.Lines("I read nothing"), 1, `
+	require.NotEmpty(t, log.Lines("I read nothing"), `
 		The client sent a frame with 300,015 bytes of payload and read nothing. Log had no entry for
 		that message.
 
@@ -997,7 +998,7 @@ func shutdownWithIdleClients(t *wire.T) {
 
 		Shutdown sets a read deadline in the past, which ends Read. Then process must return and
 		close the connection, not read again.`)
-	require.LessOrEqualf(t, time.Since(begin), 100*time.Millisecond, `
+	require.LessOrEqual(t, time.Since(begin), 100*time.Millisecond, `
 		Shutdown came, and the idle clients learned of it later than 100 ms after that.
 
 		When Shutdown's deadline ends Read, process must return at once.`)

@@ -66,22 +66,25 @@ func checkStream(stream []byte) string {
 // checkPieces reads the stream in other pieces. whole are the frames that it
 // has in one piece, and end is the error after them.
 func checkPieces(stream []byte, whole []string, end error) string {
-	for name, r := range map[string]io.Reader{
-		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
-		"by halves":    iotest.HalfReader(bytes.NewReader(stream)),
-		"with io.EOF":  iotest.DataErrReader(bytes.NewReader(stream)),
-		"byte by byte with io.EOF": iotest.OneByteReader(
-			iotest.DataErrReader(bytes.NewReader(stream))),
+	for _, cut := range []struct {
+		name string
+		r    io.Reader
+	}{
+		{"byte by byte", iotest.OneByteReader(bytes.NewReader(stream))},
+		{"by halves", iotest.HalfReader(bytes.NewReader(stream))},
+		{"with io.EOF", iotest.DataErrReader(bytes.NewReader(stream))},
+		{"byte by byte with io.EOF",
+			iotest.OneByteReader(iotest.DataErrReader(bytes.NewReader(stream)))},
 	} {
-		again, otherEnd := readAll(r)
+		again, otherEnd := readAll(cut.r)
 		if len(again) != len(whole) || end != otherEnd {
 			return fmt.Sprintf("%q has %d frames, then %v. Read %s, it has %d frames, then %v.",
-				stream, len(whole), end, name, len(again), otherEnd)
+				stream, len(whole), end, cut.name, len(again), otherEnd)
 		}
 		for i := range whole {
 			if again[i] != whole[i] {
 				return fmt.Sprintf("Frame %d of %q is %q. Read %s, it's %q.",
-					i+1, stream, whole[i], name, again[i])
+					i+1, stream, whole[i], cut.name, again[i])
 			}
 		}
 	}

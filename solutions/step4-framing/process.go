@@ -60,7 +60,7 @@ type client struct {
 	in   *frame.Reader
 	out  *frame.Writer
 
-	received int       // bytes of the next frame
+	received int       // bytes that ReadFrame has yet to return
 	begun    bool      // the time for the rest of that frame runs
 	quiet    bool      // the next timeout says that the client is quiet
 	resting  bool      // the client is new or was quiet, and it has no buffers
