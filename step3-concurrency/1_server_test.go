@@ -599,12 +599,12 @@ func noIdleTimeout(t *wire.T) {
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
 
-	time.Sleep(time.Hour)
+	time.Sleep(10 * time.Minute)
 	client.Send("good morning")
 	answer := client.Receive()
 
 	require.Equalf(t, "good morning", answer, `
-		The client was silent for an hour, then sent "good morning" and got %s.
+		The client was silent for ten minutes, then sent "good morning" and got %s.
 
 		An IdleTimeout of 0 means no timeout: set no deadline.`, wire.Show(answer))
 }
@@ -742,12 +742,12 @@ func noWriteTimeout(t *wire.T) {
 	client.Hold(0)
 
 	client.Send("good morning")
-	time.Sleep(time.Hour)
+	time.Sleep(10 * time.Minute)
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
 
 	require.Equalf(t, "good morning", answer, `
-		The client sent "good morning", read an hour later, and got %s.
+		The client sent "good morning", read ten minutes later, and got %s.
 
 		A WriteTimeout of 0 means no timeout. IdleTimeout is for a client that sends nothing; it
 		doesn't limit how long the client takes to read.`, wire.Show(answer))
