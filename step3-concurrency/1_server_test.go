@@ -1210,14 +1210,6 @@ func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	e.AgainUnderRace()
 }
 
-// serverInWrite returns a server that waits in Write, its Serve, and its only
-// client, which reads nothing.
-func serverInWrite(t *wire.T) (*echo.Server, *wire.Task, *wire.Peer) {
-	server := &echo.Server{}
-	serving, client := serveInWrite(t, server)
-	return server, serving, client
-}
-
 // serveInWrite starts the server, which then waits in Write. It returns its
 // Serve, and its only client, which reads nothing.
 func serveInWrite(t *wire.T, server *echo.Server) (*wire.Task, *wire.Peer) {
@@ -1230,7 +1222,8 @@ func serveInWrite(t *wire.T, server *echo.Server) (*wire.Task, *wire.Peer) {
 }
 
 func shutdownRunsOutOfTime(t *wire.T) {
-	server, serving, stubborn := serverInWrite(t)
+	server := &echo.Server{}
+	serving, stubborn := serveInWrite(t, server)
 	require.Equalf(t, 1, server.Clients(), `
 		A client was connected, and Clients returned %d.`, server.Clients())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -1266,7 +1259,8 @@ func shutdownRunsOutOfTime(t *wire.T) {
 }
 
 func shutdownIsCanceled(t *wire.T) {
-	server, _, stubborn := serverInWrite(t)
+	server := &echo.Server{}
+	_, stubborn := serveInWrite(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopping := t.Call(func() error { return server.Shutdown(ctx) })
 	t.Wait()
@@ -1355,7 +1349,8 @@ func shutdownBeforeServe(t *wire.T) {
 }
 
 func twoShutdownsAtOnce(t *wire.T) {
-	server, _, busy := serverInWrite(t)
+	server := &echo.Server{}
+	_, busy := serveInWrite(t, server)
 
 	shutdown := func() error { return server.Shutdown(context.Background()) }
 	one, two := t.Call(shutdown), t.Call(shutdown)
@@ -1377,7 +1372,8 @@ func twoShutdownsAtOnce(t *wire.T) {
 }
 
 func secondShutdownHasLessTime(t *wire.T) {
-	server, _, _ := serverInWrite(t)
+	server := &echo.Server{}
+	serveInWrite(t, server)
 	first := t.Call(func() error { return server.Shutdown(context.Background()) })
 	t.Wait()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -794,11 +794,15 @@ func logOfAClientThatNeverReads(t *wire.T) {
 	client.Send(wire.Frames("and more")) // a goroutine that reads on waits for that Write
 	t.Wait()
 
-	require.NotEmpty(t, log.Lines("I read nothing"), `
+	lines := log.Lines("I read nothing")
+	require.NotEmpty(t, lines, `
 		The client sent a frame with 300,015 bytes of payload and read nothing. Log had no entry for
 		that message.
 
 		Log a message as soon as it's whole, before you answer it: Write may wait for a long time.`)
+	require.Lenf(t, lines, 1, `
+		The client sent a frame with 300,015 bytes of payload and read nothing. Log had %d entries
+		for that message. The exercise asks for one.`, len(lines))
 }
 
 func logOfATruncatedFrame(t *wire.T) {

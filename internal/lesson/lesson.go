@@ -66,8 +66,7 @@ func Start(t *testing.T, section, edit string) *Exercise {
 }
 
 // SkipWhileRed is the first line of a test that isn't an exercise, such as a
-// fuzz test. It skips the test while an exercise of the package
-// is red.
+// fuzz test. It skips the test while an exercise of the package is red.
 func SkipWhileRed(t testing.TB) {
 	t.Helper()
 	if len(red) > 0 {

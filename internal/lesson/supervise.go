@@ -205,7 +205,7 @@ func reason(process *os.ProcessState, crash string) string {
 
 			A panic in any goroutine ends the whole program, and every connection with it.
 			No other goroutine can recover from it.`
-	case !process.Exited():
+	case killed(process):
 		return fmt.Sprintf(`
 			The system ended the program in the middle of the exercise: %v.
 

@@ -236,10 +236,10 @@ func (peer *Peer) Receive(n int) string {
 // Rest waits until the program has ended its half of the connection, and
 // returns what arrived before that. A close, a half-close or a reset ends it.
 // If nothing comes for a second and the half is still open, ended is false. So
-// it is after [MaxRest] bytes.
+// it is after 64 MiB, if the program sends without end.
 func (peer *Peer) Rest() (text string, ended bool) {
 	var got strings.Builder
-	for got.Len() < MaxRest {
+	for got.Len() < 64<<20 {
 		piece, err := peer.read(patience)
 		got.WriteString(piece)
 		if err != nil {
@@ -248,10 +248,6 @@ func (peer *Peer) Rest() (text string, ended bool) {
 	}
 	return got.String(), peer.ended
 }
-
-// MaxRest is how many bytes [Peer.Rest] reads at least before it gives up on a
-// program that sends without end.
-const MaxRest = 64 << 20
 
 // HasEnded reports whether the test has read up to the end of the program's
 // half of the connection.
