@@ -14,15 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runClient calls Run with a keyboard, a screen, and a connection whose other
-// end, the server, is the test.
-func runClient(t *wire.T) (*wire.Keyboard, *wire.Screen, *wire.Peer, *wire.Task) {
-	server, conn := t.Server()
-	keyboard, screen := t.Keyboard(), t.Screen()
-	running := t.Call(func() error { return echo.Run(conn, keyboard, screen) })
-	return keyboard, screen, server, running
-}
-
 // shown returns what the screen shows, without line ends: where a line ends on
 // the screen is for the client to choose.
 func shown(screen *wire.Screen) string {
@@ -47,7 +38,7 @@ func Test13_PrintsWhatArrivesWhenItArrives(t *testing.T) {
 }
 
 func welcomeIsPrinted(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 
 	server.Send("welcome")
 
@@ -67,7 +58,7 @@ func welcomeIsPrinted(t *wire.T) {
 }
 
 func linesAreSentUnanswered(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("one\ntwo\n")
 
@@ -82,7 +73,7 @@ func linesAreSentUnanswered(t *wire.T) {
 }
 
 func linesAreSentUnchanged(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	for _, line := range []struct{ typed, message string }{
 		{"hello\n", "hello"},
 		{" hello\t\r\n", " hello\t"},
@@ -104,7 +95,7 @@ func linesAreSentUnchanged(t *wire.T) {
 }
 
 func allPiecesArePrinted(t *wire.T) {
-	keyboard, screen, server, _ := runClient(t)
+	keyboard, screen, server, _ := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	server.Receive()
 
@@ -122,7 +113,7 @@ func allPiecesArePrinted(t *wire.T) {
 }
 
 func answersArePrintedUnchanged(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	for _, pieces := range [][]string{
 		{" both ends \t"},
 		{"100%d"},
@@ -146,7 +137,7 @@ func answersArePrintedUnchanged(t *wire.T) {
 }
 
 func lineEndsArePrinted(t *wire.T) {
-	_, screen, server, _ := runClient(t)
+	_, screen, server, _ := t.RunClient(echo.Run)
 
 	server.Send("verse\n\n\n")
 
@@ -159,7 +150,7 @@ func lineEndsArePrinted(t *wire.T) {
 }
 
 func answersDuringAWriteArePrinted(t *wire.T) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	server.Hold(0)
 	keyboard.Type("hello\n")
 	t.Wait() // the client waits in Write
@@ -184,7 +175,7 @@ func inPieces(pieces []string) string {
 }
 
 func longAnswerIsPrinted(t *wire.T, size int) {
-	_, screen, server, _ := runClient(t)
+	_, screen, server, _ := t.RunClient(echo.Run)
 	answer := strings.Repeat("0123456789", 500)[:size]
 
 	server.Send(answer)
@@ -202,7 +193,7 @@ func longAnswerIsPrinted(t *wire.T, size int) {
 func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#14-continue-after-an-empty-line", "client.go")
 	wire.Test(e, "two empty lines, then a word", func(t *wire.T) {
-		keyboard, screen, server, running := runClient(t)
+		keyboard, screen, server, running := t.RunClient(echo.Run)
 
 		keyboard.Type("\n")
 		keyboard.Type("\r\n")
@@ -239,7 +230,7 @@ func Test15_SendsTheLastLine(t *testing.T) {
 }
 
 func lastLineIsSent(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("one\ntwo") // as a file may end
 	keyboard.End()
@@ -263,7 +254,7 @@ func lastLineIsSent(t *wire.T) {
 }
 
 func lateAnswersArePrinted(t *wire.T) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	keyboard.Type("one\ntwo\n")
 	keyboard.End()
 	server.Receive()
@@ -300,7 +291,7 @@ func lateAnswersArePrinted(t *wire.T) {
 }
 
 func emptyInputEndsToo(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.End()
 
@@ -317,7 +308,7 @@ func emptyInputEndsToo(t *wire.T) {
 }
 
 func lateResetIsAnError(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	keyboard.Type("one\n")
 	keyboard.End()
 	server.Receive()
@@ -377,7 +368,7 @@ func connectionIsClosedInstead(t *wire.T) {
 // unpredictable, so there are many tries.
 func serverClosesAtTheSameTime(t *wire.T) {
 	for range 50 {
-		keyboard, _, server, running := runClient(t)
+		keyboard, _, server, running := t.RunClient(echo.Run)
 		keyboard.Type("one\n")
 		server.Receive()
 
@@ -449,7 +440,7 @@ func programWhenItsServerCloses(t *program.T) {
 }
 
 func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	server.Receive()
 	server.Send("hello")
@@ -483,7 +474,7 @@ func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {
 func Test17_QuitsOnQ(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#17-quit-on-q", "client.go")
 	wire.Test(e, "lines that only look like q", func(t *wire.T) {
-		keyboard, _, server, running := runClient(t)
+		keyboard, _, server, running := t.RunClient(echo.Run)
 		for _, line := range []string{"quiz", " q ", "q ", "\tQ", "qq", "Q!"} {
 			keyboard.Type(line + "\n")
 
@@ -516,7 +507,7 @@ func programQuits(t *program.T) {
 }
 
 func qQuits(t *wire.T, line string) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	server.Receive()
 
@@ -556,7 +547,7 @@ func qQuits(t *wire.T, line string) {
 }
 
 func linesBeforeQ(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	typed, want := "", ""
 	for i := range 100 {
 		typed += fmt.Sprintln(i + 1)

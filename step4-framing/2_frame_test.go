@@ -378,6 +378,7 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 	wire.Test(e, "a frame with 1,048,575 bytes in pieces of 3,000", aLargeFrame)
 	wire.Test(e, "frames of many sizes, each sent when the one before was read", readSizes)
 	wire.Test(e, "the last frame, together with io.EOF", withEOF)
+	wire.Test(e, "a frame, together with a timeout", withTimeout)
 }
 
 func byteByByte(t *wire.T) {
@@ -441,6 +442,18 @@ func withEOF(t *wire.T) {
 		One Read returned the frame with "last" and io.EOF, as an io.Reader may. ReadFrame %v.
 
 		First come the n bytes, and only then the error.`, got)
+}
+
+func withTimeout(t *wire.T) {
+	bytes, timeout := strings.NewReader(wire.Frames("hello")), iotest.ErrReader(iotest.ErrTimeout)
+	r := frame.NewReader(iotest.DataErrReader(io.MultiReader(bytes, timeout)), 1<<20)
+
+	got := next(t, r)
+
+	require.Equalf(t, result{payload: "hello"}, got, `
+		One Read returned the frame with "hello" and a timeout, as an io.Reader may. ReadFrame %v.
+
+		Whatever the error is, the n bytes come first.`, got)
 }
 
 func Test07_SeparatesFramesThatArriveTogether(t *testing.T) {

@@ -14,15 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runClient calls Run with a keyboard, a screen, and a connection whose other
-// end, the server, is the test.
-func runClient(t *wire.T) (*wire.Keyboard, *wire.Screen, *wire.Peer, *wire.Task) {
-	server, conn := t.Server()
-	keyboard, screen := t.Keyboard(), t.Screen()
-	running := t.Call(func() error { return echo.Run(conn, keyboard, screen) })
-	return keyboard, screen, server, running
-}
-
 func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#20-send-each-line-as-one-frame", "client.go")
 	wire.Test(e, "the line \"hello\\n\"", lineIsOneFrame)
@@ -45,7 +36,7 @@ func Test20_SendsEachLineAsOneFrame(t *testing.T) {
 }
 
 func lineIsOneFrame(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("hello\n")
 
@@ -58,7 +49,7 @@ func lineIsOneFrame(t *wire.T) {
 }
 
 func emptyLineIsOneFrame(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("\n")
 
@@ -71,7 +62,7 @@ func emptyLineIsOneFrame(t *wire.T) {
 }
 
 func linesAreSentUnanswered(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("one\ntwo\nthree\n")
 
@@ -85,7 +76,7 @@ func linesAreSentUnanswered(t *wire.T) {
 }
 
 func anyLineIsOneFrame(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	const bytes = "The header counts the payload's bytes."
 	const ending = "The payload is the line without its ending, byte for byte. The ending is " +
 		"one \\n, with at most one \\r before it."
@@ -112,7 +103,7 @@ func anyLineIsOneFrame(t *wire.T) {
 }
 
 func longLineIsOneFrame(t *wire.T, size int) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	line := strings.Repeat("0123456789", size/10+1)[:size]
 
 	keyboard.Type(line + "\r\n")
@@ -127,7 +118,7 @@ func longLineIsOneFrame(t *wire.T, size int) {
 }
 
 func wholeLinesAreSent(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("one\ntwo\nthr")
 
@@ -145,7 +136,7 @@ func wholeLinesAreSent(t *wire.T) {
 }
 
 func lastLineIsOneFrame(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("one\ntwo")
 	keyboard.End()
@@ -169,7 +160,7 @@ func lastLineIsOneFrame(t *wire.T) {
 }
 
 func endIsNoFrame(t *wire.T) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("hello\n")
 	keyboard.End()
@@ -183,7 +174,7 @@ func endIsNoFrame(t *wire.T) {
 }
 
 func qIsNoFrame(t *wire.T, q string) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 
 	keyboard.Type("hello\n" + q)
 	if !strings.HasSuffix(q, "\n") {
@@ -273,7 +264,7 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 }
 
 func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	answer := wire.Frames("hello")
 
 	server.Send(answer[:cut])
@@ -293,7 +284,7 @@ func cutAnswerIsPrintedWhole(t *wire.T, cut int) {
 }
 
 func eachAnswerHasALine(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 
 	server.Send(wire.Frames("one", "", "three"))
 
@@ -306,7 +297,7 @@ func eachAnswerHasALine(t *wire.T) {
 }
 
 func anyAnswerIsPrintedUnchanged(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	for _, answer := range []string{
 		"  both ends \t", "100%d", "a\x00b\x00", "\xff\xfe\x80", "\xe4\xbd", "two\nlines\r",
 		"a line\n", "\n",
@@ -326,7 +317,7 @@ func anyAnswerIsPrintedUnchanged(t *wire.T) {
 }
 
 func equalAnswersStayApart(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	var frames []string
 	want := ""
 	for i := range 1000 {
@@ -364,7 +355,7 @@ func firstDifference(want, got string) (number int, wanted, printed string) {
 }
 
 func longAnswerIsPrinted(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	answer := strings.Repeat("a long answer...", 1<<16)
 
 	server.Send(wire.Frames(answer))
@@ -377,7 +368,7 @@ func longAnswerIsPrinted(t *wire.T) {
 }
 
 func endOfTheServerIsAnError(t *wire.T) {
-	_, screen, server, running := runClient(t)
+	_, screen, server, running := t.RunClient(echo.Run)
 	server.Send(wire.Frames("hello"))
 	screen.Shows("hello\n")
 
@@ -391,7 +382,7 @@ func endOfTheServerIsAnError(t *wire.T) {
 }
 
 func clientReadsWhileItWrites(t *wire.T) {
-	keyboard, screen, server, _ := runClient(t)
+	keyboard, screen, server, _ := t.RunClient(echo.Run)
 	server.Hold(100)
 	keyboard.Type(strings.Repeat("a long line, ", 1000) + "\n")
 	keyboard.Type("another one\n")
@@ -408,7 +399,7 @@ func clientReadsWhileItWrites(t *wire.T) {
 }
 
 func lateAnswerIsPrinted(t *wire.T) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	keyboard.End()
 	server.Receive()
@@ -431,7 +422,7 @@ func lateAnswerIsPrinted(t *wire.T) {
 }
 
 func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
-	keyboard, screen, server, running := runClient(t)
+	keyboard, screen, server, running := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	keyboard.End()
 	server.Receive()
@@ -454,7 +445,7 @@ func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 }
 
 func badHeaderIsAnError(t *wire.T, afterTheInput bool) {
-	keyboard, _, server, running := runClient(t)
+	keyboard, _, server, running := t.RunClient(echo.Run)
 	keyboard.Type("hello\n")
 	if afterTheInput {
 		keyboard.End()

@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// Abort fails the exercise with a message, prints more below it, and exits the
-// process. It's for code that nothing else can stop, which may take memory or a
-// whole CPU. Under [Run], the exercises that follow run in another process.
-func (e *Exercise) Abort(message, more string) { current.abort(message, more) }
+// Abort fails the exercise that's running with a message, prints more below it,
+// and exits the process. It's for code that nothing else can stop, which may
+// take memory or a whole CPU. Under [Run], the exercises that follow run in
+// another process.
+func Abort(message, more string) { current.abort(message, more) }
 
 // realStdout is os.Stdout before any [Output] takes its place.
 var realStdout = os.Stdout

@@ -83,7 +83,7 @@ func TestAborting(t *testing.T) {
 		return
 	}
 	exercise(t, "docs/0.md#6-abort", func(e *lesson.Exercise) {
-		e.Abort("It can't be stopped.", lesson.OutputText("…"))
+		lesson.Abort("It can't be stopped.", lesson.OutputText("…"))
 	})
 }
 

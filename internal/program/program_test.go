@@ -268,6 +268,7 @@ var exhibits = map[string]func(t *program.T){
 	"it crashed":         func(t *program.T) { t.Start("panic").Dial() },
 	"no client dials":    func(t *program.T) { t.Listen().Accept(t.Start("stderr")) },
 	"in use":             func(t *program.T) { t.Start("echo") },
+	"in use, IPv6":       func(t *program.T) { t.Start("echo") },
 	"does not compile":   func(t *program.T) { t.Build("./testdata/broken") },
 	"memory": func(t *program.T) {
 		p := t.Start("memory")
@@ -302,6 +303,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		"in use": {
 			"127.0.0.1:20000 is in use: is your server still running in another terminal?",
 		},
+		"in use, IPv6": {
+			"[::1]:20000 is in use: is your server still running in another terminal?",
+		},
 		"does not compile": {"testdata/broken doesn't compile", "undefined: missing"},
 		"memory": {
 			"took over 256 MiB of memory, far more than it needs, so the test ended it.",
@@ -313,9 +317,13 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
 			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
-			if name == "in use" {
+			addr := map[string]string{"in use": program.Addr, "in use, IPv6": "[::1]:20000"}[name]
+			if addr != "" {
 				program.TakeTurn(&lesson.Exercise{T: t})
-				ln, err := net.Listen("tcp", program.Addr)
+				ln, err := net.Listen("tcp", addr)
+				if addr != program.Addr && err != nil {
+					t.Skip("this machine has no IPv6")
+				}
 				require.NoError(t, err)
 				defer ln.Close()
 				cmd.Env = append(cmd.Env, program.HasTurn+"=1")

@@ -39,8 +39,8 @@ func TakeTurn(e *lesson.Exercise) {
 	}
 	hasTurn = true
 	e.Cleanup(func() { hasTurn = false })
-	if inUse() {
-		e.Fatalf("%s is in use: is your server still running in another terminal?", Addr)
+	if addr := inUse(); addr != "" {
+		e.Fatalf("%s is in use: is your server still running in another terminal?", addr)
 	}
 }
 
@@ -108,19 +108,23 @@ func holdsTurn() (inTurn, greets bool) {
 	return true, string(got) == greeting || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// inUse reports whether a program listens on Addr. It dials and listens,
-// because neither is enough on every system. Some let a program listen on
+// inUse returns the address of port 20000 on which a program listens; "" if
+// none does. It looks at IPv6 as well: a test that tries [::1]:20000 must find
+// the learner's server there or none. It dials and listens on Addr, because
+// neither is enough on every system. Some let a program listen on
 // 127.0.0.1:20000 while another one listens on ":20000".
-func inUse() bool {
-	if Reaches(Addr) {
-		return true
+func inUse() string {
+	for _, addr := range []string{Addr, "[::1]:20000"} {
+		if Reaches(addr) {
+			return addr
+		}
 	}
 	ln, err := net.Listen("tcp", Addr)
 	if err != nil {
-		return true
+		return Addr
 	}
 	ln.Close()
-	return false
+	return ""
 }
 
 // Reaches reports whether a program accepts connections on addr, an address of

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"slices"
@@ -74,7 +75,7 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 	}()
 	if trouble := watch(done, g, output); trouble != "" {
 		// Only the end of the process stops the code under test.
-		e.Abort(trouble, lesson.OutputText(output.String()))
+		lesson.Abort(trouble, lesson.OutputText(output.String()))
 	}
 	output.Restore()
 	if t != nil && !t.finished {
@@ -161,6 +162,17 @@ func (t *T) Server() (server *Peer, conn *Conn) {
 func (t *T) Serve(server interface{ Serve(net.Listener) error }) (ln *Listener, serving *Task) {
 	ln = t.Listen()
 	return ln, t.Call(func() error { return server.Serve(ln) })
+}
+
+// RunClient calls run, a client, with a keyboard, a screen, and a connection
+// whose other end, the server, is the test.
+func (t *T) RunClient(run func(conn net.Conn, in io.Reader, out io.Writer) error) (
+	keyboard *Keyboard, screen *Screen, server *Peer, running *Task,
+) {
+	server, conn := t.Server()
+	keyboard, screen = t.Keyboard(), t.Screen()
+	running = t.Call(func() error { return run(conn, keyboard, screen) })
+	return keyboard, screen, server, running
 }
 
 // clientName returns the next client's address, with a port of its own, as the
