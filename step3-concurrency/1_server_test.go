@@ -1722,7 +1722,7 @@ func interruptWithAnIdleClient(t *program.T) {
 // nothing.
 func interruptWithABusyClient(t *program.T) {
 	server, client, late := interruptDuringAFlood(t)
-	for tries := 1; tries < 3 && client.WasReset() && late; tries++ {
+	for tries := 1; tries < 3 && late; tries++ {
 		server.Stop()
 		server, client, late = interruptDuringAFlood(t)
 	}
@@ -1735,7 +1735,8 @@ func interruptWithABusyClient(t *program.T) {
 }
 
 // interruptDuringAFlood interrupts a server that waits in Write. It reports
-// whether the client was late to read, because the machine is busy.
+// whether the machine was too busy: a timeout of the server's may have passed
+// before the client read.
 func interruptDuringAFlood(t *program.T) (_ *program.Program, _ *program.Peer, late bool) {
 	t.Helper()
 	server := t.Build("./cmd/server").Start("-quiet")
@@ -1749,7 +1750,8 @@ func interruptDuringAFlood(t *program.T) (_ *program.Program, _ *program.Peer, l
 
 	server.Interrupt()
 	interrupted := time.Now()
-	server.StaysUp() // unless it exits at once
+	server.StaysUp()     // unless it exits at once,
+	server.ComesToRest() // which takes longer on a busy machine
 	_, ended := client.Rest()
 	late = time.Since(interrupted) > 400*time.Millisecond || time.Since(flooded) > 5*time.Second
 	require.Truef(t, ended, `

@@ -193,30 +193,36 @@ func (peer *Peer) Send(text string) {
 }
 
 // Flood sends and reads nothing, until the program waits in Write and so reads
-// no more either. It reports whether the program came to that.
-func (peer *Peer) Flood() bool {
+// no more either.
+func (peer *Peer) Flood() {
 	// A program that takes so many bytes doesn't wait. A server that answers
 	// only 128 bytes of every 4,096 takes 140 MB until all buffers are full of
 	// answers. A smaller receive buffer on this side would fill sooner. But
 	// then the kernel may drop answers, with the acknowledgments that they
 	// carry, and the program waits in Read.
 	const enough = 512 << 20
-	const still = patience / 10 // ticks without progress
 	peer.picture.Note(peer.side, "sends without a pause, reads nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
-	sent := 0
-	for w := peer.program.countdown(still); sent < enough && w.more(); {
-		peer.conn.SetWriteDeadline(time.Now().Add(tick))
+	sent, rests := 0, false
+	for sent < enough {
+		peer.conn.SetWriteDeadline(time.Now().Add(patience / 10 * tick))
 		n, err := peer.conn.Write(piece)
-		if n > 0 {
-			sent += n
-			w.left = still
-		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return false
+		sent += n
+		switch {
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		case n > 0:
+			rests = false
+		case rests:
+			return // it's idle and takes no more
+		default:
+			// The program may only be slow, on a busy machine. It isn't, if it
+			// takes no more after it came to rest.
+			if rests = peer.program.ComesToRest(); !rests {
+				return
+			}
 		}
 	}
-	return sent < enough
 }
 
 // Receive waits until n bytes have arrived, and returns everything that has. It
