@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -888,6 +889,7 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "eight goroutines with small frames", func(t *wire.T) { eightGoroutines(t, 50) })
 	wire.Test(e, "eight goroutines with large frames",
 		func(t *wire.T) { eightGoroutines(t, 150_000) })
+	otherDuringWrites(e.Scenario("a large frame, during the Writes of another one"))
 	heldWriteOfThree(e.Scenario("a Write that is held, with frames of three lengths"))
 	down := failure{taken: 6, err: errors.New("the network is down"), later: "bbbb"}
 	wire.Test(e, "a Write that fails once, with one small frame",
@@ -976,18 +978,7 @@ func eightGoroutines(t *wire.T, size int) {
 // sent, in any order. err is what WriteFrame or Flush returned.
 func requireWholeFrames(t *wire.T, sent []byte, size int, err error) {
 	t.Helper()
-	letters := ""
-	for f := range slices.Chunk(sent, headerSize+size) {
-		payload := string(f[min(headerSize, len(f)):])
-		letter := payload[:min(1, len(payload))]
-		require.Truef(t, payload == strings.Repeat(letter, size), `
-			Each goroutine wrote five frames of %d times its own letter. On the wire, payload
-			%d was %s: other bytes were within it.
-
-			If another goroutine writes between the header and the end of a frame, two frames
-			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
-		letters += letter
-	}
+	letters := lettersOf(t, sent, size)
 	why := "If two goroutines use the buffer at the same time, frames are lost or sent twice. " +
 		"One lock must cover all of it."
 	if err != nil {
@@ -999,6 +990,64 @@ func requireWholeFrames(t *wire.T, sent []byte, size int, err error) {
 		%s. WriteFrame or Flush %s.
 
 		%s`, sorted(letters), said(err), why)
+}
+
+// lettersOf returns the letter of each frame that was sent. It requires that
+// each payload is one letter, size times.
+func lettersOf(t require.TestingT, sent []byte, size int) (letters string) {
+	for f := range slices.Chunk(sent, headerSize+size) {
+		payload := string(f[min(headerSize, len(f)):])
+		letter := payload[:min(1, len(payload))]
+		require.Truef(t, payload == strings.Repeat(letter, size), `
+			Each goroutine wrote frames of %d times its own letter. On the wire, payload %d was %s:
+			other bytes were within it.
+
+			If another goroutine writes between the header and the end of a frame, two frames
+			mix. One lock must cover all of it.`, size, len(letters)+1, wire.Show(payload))
+		letters += letter
+	}
+	return letters
+}
+
+// otherDuringWrites writes a large frame. During each of its Writes, another
+// goroutine with a large frame does what it can.
+func otherDuringWrites(e *lesson.Exercise) {
+	const size = 150_000
+	var mu sync.Mutex // for sent and other: without a lock, both are in Write at once
+	var sent []byte
+	var other *call
+	var w *frame.Writer
+	w = frame.NewWriter(writeFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if other == nil {
+			other = write(e, w, strings.Repeat("b", size))
+		}
+		if goroutineID() != other.goroutine {
+			mu.Unlock()
+			other.rest()
+			mu.Lock()
+		}
+		sent = append(sent, p...)
+		return len(p), nil
+	}), 1<<20)
+
+	start(e, func() { w.WriteFrame([]byte(strings.Repeat("a", size))) }).wait()
+	if other != nil { // WriteFrame called Write
+		other.wait()
+	}
+	start(e, func() { w.Flush() }).wait()
+	require.NotNilf(e, other, `
+		A frame of %d bytes was written and flushed, but nothing was sent.`, size)
+	other.wait()
+
+	letters := sorted(lettersOf(e, sent, size))
+	require.Equalf(e, "ab", letters, `
+		One goroutine wrote a frame of letters a, another one a frame of letters b. On the wire
+		were frames with %q.
+
+		If two goroutines use the buffer at the same time, frames are lost or sent twice. One lock
+		must cover all of it.`, letters)
 }
 
 // heldWriteOfThree lets two goroutines with frames of other lengths do what

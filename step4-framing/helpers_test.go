@@ -271,13 +271,18 @@ func start(e *lesson.Exercise, f func()) *call {
 	go func() {
 		defer close(c.done)
 		defer func() { c.panicked = recover() }()
-		stack := make([]byte, 64)
-		// "goroutine 7 [running]:"
-		named <- strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
+		named <- goroutineID()
 		f()
 	}()
 	c.goroutine = <-named
 	return c
+}
+
+// goroutineID returns the number of the calling goroutine.
+func goroutineID() string {
+	stack := make([]byte, 64)
+	// "goroutine 7 [running]:"
+	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
 }
 
 // wait waits until the call has returned.
