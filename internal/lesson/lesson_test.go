@@ -307,6 +307,21 @@ func TestAgainUnderRace_SkipsWhereThereIsNone(t *testing.T) {
 		"-test.run=TestRacing"), "go said: #")
 }
 
+// With a setting that it refuses, the race detector ends each program at its
+// start, as it does where it can't have the addresses that it needs.
+func TestAgainUnderRace_SkipsWhereItDoesNotStart(t *testing.T) {
+	skipUnderRace(t)
+	out := run(t, "LESSON=races,GORACE=io_sync=99", "-test.run=TestRacing")
+	if strings.Contains(out, "be built here") {
+		t.Skip(out)
+	}
+	require.Contains(t, strings.Join(strings.Fields(out), " "),
+		"Only the race detector can check the rest, but a program that's built for it doesn't "+
+			"start here")
+	require.Contains(t, out, "ThreadSanitizer")
+	require.Contains(t, out, "--- SKIP: TestRacing")
+}
+
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if lesson.RaceDetector {
