@@ -96,10 +96,7 @@ func (t *T) ListenAnywhere() *Server {
 
 func (t *T) listen(addr string) *Server {
 	t.Helper()
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatalf("The test can't listen on %s: %v. Is the loopback interface up?", addr, err)
-	}
+	ln := listen(t.Exercise, addr)
 	t.onEnd(func() { ln.Close() })
 	return &Server{t, ln.(*net.TCPListener)}
 }

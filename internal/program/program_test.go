@@ -269,6 +269,7 @@ var exhibits = map[string]func(t *program.T){
 	"no client dials":    func(t *program.T) { t.Listen().Accept(t.Start("stderr")) },
 	"in use":             func(t *program.T) { t.Start("echo") },
 	"in use, IPv6":       func(t *program.T) { t.Start("echo") },
+	"can't listen":       func(t *program.T) { t.Start("echo") },
 	"does not compile":   func(t *program.T) { t.Build("./testdata/broken") },
 	"memory": func(t *program.T) {
 		p := t.Start("memory")
@@ -306,6 +307,9 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		"in use, IPv6": {
 			"[::1]:20000 is in use: is your server still running in another terminal?",
 		},
+		"can't listen": {
+			"The test couldn't listen: listen tcp 127.0.0.1:20000:", "No program answers there.",
+		},
 		"does not compile": {"testdata/broken doesn't compile", "undefined: missing"},
 		"memory": {
 			"took over 256 MiB of memory, far more than it needs, so the test ended it.",
@@ -317,6 +321,10 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
 			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
+			if name == "can't listen" {
+				occupy(t)
+				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
+			}
 			addr := map[string]string{"in use": program.Addr, "in use, IPv6": "[::1]:20000"}[name]
 			if addr != "" {
 				program.TakeTurn(&lesson.Exercise{T: t})
@@ -342,6 +350,21 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			}
 		})
 	}
+}
+
+// occupy makes port 20000 one that no program listens on, and that no program
+// can listen on: it belongs to a client's end of a connection.
+func occupy(t *testing.T) {
+	t.Helper()
+	program.TakeTurn(&lesson.Exercise{T: t})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { ln.Close() })
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20000}}
+	conn, err := from.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	conn.(*net.TCPConn).SetLinger(0) // a reset, so that the port is free at once
+	t.Cleanup(func() { conn.Close() })
 }
 
 func TestProgram_ComesToRest(t *testing.T) {

@@ -39,17 +39,40 @@ func TakeTurn(e *lesson.Exercise) {
 	}
 	hasTurn = true
 	e.Cleanup(func() { hasTurn = false })
-	if addr := inUse(); addr != "" {
-		e.Fatalf("%s is in use: is your server still running in another terminal?", addr)
+	for _, addr := range []string{Addr, "[::1]:20000"} {
+		if Reaches(addr) {
+			e.Fatalf("%s is in use: is your server still running in another terminal?", addr)
+		}
 	}
+	// Dialing isn't enough on every system: some let a program listen on
+	// 127.0.0.1:20000 while another one listens on ":20000".
+	listen(e, Addr).Close()
 }
+
+// listen listens on addr. It fails the exercise if it can't.
+func listen(e *lesson.Exercise, addr string) net.Listener {
+	e.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		e.Fatalf(cannotListen, err)
+	}
+	return ln
+}
+
+const cannotListen = `
+	The test couldn't listen: %v.
+
+	No program answers there. A connection may still use the port, or the system reserves it,
+	forbids this program to listen, or has no loopback interface.`
 
 // waitForTurn waits until it can listen on the turnstile. It fails the exercise
 // if it can't, shortly before go test's time limit. Without a limit, it waits
-// for a minute.
+// for a minute. If no test has its turn and it still can't listen, it fails the
+// exercise at once.
 func waitForTurn(e *lesson.Exercise) net.Listener {
 	e.Helper()
 	strangers := 0 // times in a row that the turnstile didn't greet
+	refused := 0   // times in a row that no program listened there
 	end := time.Now().Add(time.Minute)
 	if deadline, ok := e.Deadline(); ok {
 		end = deadline.Add(-5 * time.Second)
@@ -60,9 +83,15 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 			go greet(turn)
 			return turn
 		}
-		if inTurn, greets := holdsTurn(); !inTurn || greets {
+		inTurn, greets := holdsTurn()
+		if inTurn {
+			refused = 0
+		} else if refused++; refused == 20 { // a test may end just then
+			e.Fatalf(cannotListen, err)
+		}
+		if !inTurn || greets {
 			strangers = 0
-		} else if strangers++; strangers == 3 { // a test may end just then
+		} else if strangers++; strangers == 3 { // as above
 			e.Fatalf(`
 				Another program uses %s, which the test needs.
 
@@ -106,25 +135,6 @@ func holdsTurn() (inTurn, greets bool) {
 	got, err := io.ReadAll(io.LimitReader(conn, int64(len(greeting))))
 	// A test that ends its turn resets connections that wait for its greeting.
 	return true, string(got) == greeting || err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// inUse returns the address of port 20000 on which a program listens; "" if
-// none does. It looks at IPv6 as well: a test that tries [::1]:20000 must find
-// the learner's server there or none. It dials and listens on Addr, because
-// neither is enough on every system. Some let a program listen on
-// 127.0.0.1:20000 while another one listens on ":20000".
-func inUse() string {
-	for _, addr := range []string{Addr, "[::1]:20000"} {
-		if Reaches(addr) {
-			return addr
-		}
-	}
-	ln, err := net.Listen("tcp", Addr)
-	if err != nil {
-		return Addr
-	}
-	ln.Close()
-	return ""
 }
 
 // Reaches reports whether a program accepts connections on addr, an address of
