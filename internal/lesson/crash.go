@@ -3,9 +3,7 @@ package lesson
 import (
 	"fmt"
 	"regexp"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -77,11 +75,20 @@ func distinctLines(text string) (lines []string) {
 	return lines
 }
 
-// ReasonToWait says what a learner's goroutine in this process is doing now, as
-// part of a failure's message: "it polls in a loop, with a Sleep at
-// server.go:31". It's for a process in which nothing else happens any more.
-func ReasonToWait() string {
-	return reasonToWait(stacks())
+// Advice returns a sentence, with a space before it, about a crash that comes of
+// a common mistake. It returns "" if it doesn't know the crash's reason.
+func Advice(reason string) string {
+	switch {
+	case strings.Contains(reason, "not *net.TCPConn"):
+		return " A net.Conn isn't always a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
+	case strings.Contains(reason, "not *net.TCPListener"):
+		return " A net.Listener isn't always a *net.TCPListener. Ask first: " +
+			"tcp, ok := ln.(*net.TCPListener)."
+	case strings.Contains(reason, "missing method CloseWrite"):
+		return " A net.Conn needn't have CloseWrite. Ask first: " +
+			"half, ok := conn.(interface{ CloseWrite() error })."
+	}
+	return ""
 }
 
 // Panicking returns the learner's line at which a goroutine panicked, while its
@@ -98,83 +105,4 @@ func panicking(stacks string) string {
 		}
 	}
 	return ""
-}
-
-// stacks returns the traces of all goroutines, or of the first few thousand.
-func stacks() string {
-	buf := make([]byte, 1<<20)
-	return string(buf[:runtime.Stack(buf, true)])
-}
-
-func reasonToWait(stacks string) string {
-	lock, write, network, sleep, other, runs := "", "", "", "", "", ""
-	for _, stack := range newestBubble(strings.Split(stacks, "\n\n")) {
-		line := learnersLine.FindStringSubmatch("\n" + stack)
-		state, _, _ := strings.Cut(stack, "\n")
-		switch {
-		case line == nil || strings.Contains(line[1], "_test.go:"):
-		case strings.Contains(state, "Mutex"):
-			lock = line[1]
-		case strings.Contains(state, "[IO wait"):
-			network = line[1]
-		case strings.Contains(stack, "\ntime.Sleep("):
-			sleep = line[1]
-		case strings.Contains(stack, "/wire.(*Conn).Write("):
-			write = line[1]
-		case strings.Contains(state, "[chan ") || strings.Contains(state, "[select") ||
-			strings.Contains(state, "WaitGroup") || strings.Contains(state, "[sync.Cond"):
-			other = line[1]
-		case strings.Contains(state, "[running") || strings.Contains(state, "[runnable"):
-			runs = withCaller(stack)
-		}
-	}
-	switch {
-	case lock != "" && write != "":
-		return fmt.Sprintf("it waits for a lock at %s. Another goroutine, which may hold that "+
-			"lock, waits in Write at %s because its peer reads nothing", lock, write)
-	case lock != "":
-		return "it waits at " + lock + " for a lock that's still held"
-	case network != "":
-		return "it waits at " + network +
-			" for a real network connection or listener, not for the one it was given"
-	case sleep != "":
-		return "it polls in a loop, with a Sleep at " + sleep
-	case runs != "":
-		return "it's in a busy loop at " + runs
-	case other != "":
-		return "it waits at " + other + " for a channel, a WaitGroup or a Cond"
-	}
-	return "it's in a busy loop, waits for a lock, or waits for a channel made at package level"
-}
-
-// withCaller returns the learner's line that a goroutine is at, and the line
-// that called the function there, if it's the learner's as well: either may be
-// the loop. "server.go:120, called at server.go:80".
-func withCaller(stack string) string {
-	calls, _, _ := strings.Cut("\n"+stack, "\ncreated by ")
-	lines := distinctLines(calls)
-	return strings.Join(lines[:min(2, len(lines))], ", called at ")
-}
-
-var bubble = regexp.MustCompile(`^goroutine [^\n]*synctest bubble (\d+)`)
-
-// newestBubble returns the traces of the goroutines in the newest synctest
-// bubble, or all traces if there's no bubble. Earlier bubbles may have left
-// goroutines behind.
-func newestBubble(stacks []string) []string {
-	newest, in := 0, stacks
-	for _, stack := range stacks {
-		parts := bubble.FindStringSubmatch(stack)
-		if parts == nil {
-			continue
-		}
-		n, _ := strconv.Atoi(parts[1])
-		if n > newest {
-			newest, in = n, nil
-		}
-		if n == newest {
-			in = append(in, stack)
-		}
-	}
-	return in
 }

@@ -199,12 +199,12 @@ func reason(process *os.ProcessState, crash string) string {
 	case strings.Contains(crash, " [recovered"): // by the package testing
 		return "The function that the test called crashed" + why + `
 
-			A panic ends the whole program, and every connection with it.`
+			A panic ends the whole program, and every connection with it.` + Advice(why)
 	case crash != "":
 		return "A goroutine that the program started crashed" + why + `
 
 			A panic in any goroutine ends the whole program, and every connection with it.
-			No other goroutine can recover from it.`
+			No other goroutine can recover from it.` + Advice(why)
 	case killed(process):
 		return fmt.Sprintf(`
 			The system ended the program in the middle of the exercise: %v.

@@ -39,6 +39,34 @@ func TestReasonToWait(t *testing.T) {
 	require.Equal(t, "it polls in a loop, with a Sleep at server.go:50", reasonToWait(test+polls))
 }
 
+// What holds up the clock of a bubble is the cause. A goroutine that sleeps
+// meanwhile isn't, unless it's the one that runs now and then.
+func TestReasonToWait_LeavesOutWhoSleeps(t *testing.T) {
+	const sleeps = `goroutine 7 [sleep (durable), synctest bubble 1]:
+time.Sleep(0x1)
+	/go/time.go:1 +0x1
+example.com/tcp-steps/step3-concurrency.hangUp(...)
+	/x/step3-concurrency/server.go:201 +0x1
+
+`
+	const runs = `goroutine 9 [running, synctest bubble 1]:
+example.com/tcp-steps/step3-concurrency.(*Server).Shutdown(...)
+	/x/step3-concurrency/server.go:80 +0x1
+
+`
+	const waits = `goroutine 9 [chan receive, synctest bubble 1]:
+example.com/tcp-steps/step3-concurrency.(*Server).Shutdown(...)
+	/x/step3-concurrency/server.go:80 +0x1
+
+`
+	require.Equal(t, "it's in a busy loop at server.go:80",
+		reasonToWait(sleeps+runs, sleeps+runs))
+	require.Equal(t, "it polls in a loop, with a Sleep at server.go:201",
+		reasonToWait(sleeps, strings.ReplaceAll(runs, "9", "7")))
+	require.Equal(t, "it waits at server.go:80 for a channel, a WaitGroup or a Cond",
+		reasonToWait(sleeps+waits))
+}
+
 func TestReasonToWait_NamesBothLoops(t *testing.T) {
 	const spins = `goroutine 9 [running, synctest bubble 1]:
 example.com/tcp-steps/step3-concurrency.(*Server).Clients(...)

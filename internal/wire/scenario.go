@@ -236,15 +236,18 @@ func bubbled() (n int) {
 }
 
 // Errorf reports a failure. If a goroutine of the code under test is panicking,
-// that's the cause, so Errorf reports the panic instead.
+// that's the cause: then Errorf lets its deferred calls go on, so that the panic
+// ends the process and says why. If they don't end, Errorf reports the panic's
+// line.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
 	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
+		time.Sleep(time.Hour)
 		format, args = `
 			A goroutine of the program panicked at %s.
 
-			Its deferred calls are still running. When they're done, the panic ends the whole
-			program, and every connection with it.`, []any{line}
+			Its deferred calls never end. Without them, the panic would end the whole program,
+			and every connection with it.`, []any{line}
 	}
 	t.Exercise.Errorf(format, args...)
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+
+	"example.com/tcp-steps/internal/lesson"
 )
 
 // A Task is a call of the code under test in a goroutine of its own.
@@ -32,23 +34,13 @@ func (t *T) Go(f func()) *Task {
 			default:
 				t.guard.report(fmt.Sprintf("The program panicked%s: %v\n\n"+
 					"A panic ends the whole program, and every connection with it.%s",
-					where(), value, advice(value)))
+					where(), value, lesson.Advice(fmt.Sprint(value))))
 			}
 		}()
 		f()
 		task.returned.Store(true)
 	}()
 	return task
-}
-
-// advice returns a sentence about a panic that comes of a common mistake, or
-// "".
-func advice(value any) string {
-	if strings.Contains(fmt.Sprint(value),
-		"interface conversion: net.Conn is *wire.Conn, not *net.TCPConn") {
-		return " A net.Conn isn't always a *net.TCPConn. Ask first: tcp, ok := conn.(*net.TCPConn)."
-	}
-	return ""
 }
 
 // Call is Go for a function that returns an error: see [Task.Err].
