@@ -398,10 +398,10 @@ func Test07_ClosesTheConnectionWhenAClientLeaves(t *testing.T) {
 
 func Test08_ServesTwoClientsAtOnce(t *testing.T) {
 	e := lesson.Start(t, "docs/1-server.md#8-serve-two-clients-at-once", "main.go")
-	program.Test(e, "three clients that stay", func(t *program.T) {
+	program.Test(e, "ten clients that stay", func(t *program.T) {
 		server := t.Start()
 
-		for n := 1; n <= 3; n++ {
+		for n := 1; n <= 10; n++ {
 			client := server.Dial()
 			message := fmt.Sprint("I am client ", n)
 			client.Send(message)
