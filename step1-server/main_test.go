@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -296,6 +297,25 @@ func Test06_ShowsWhatItReceived(t *testing.T) {
 
 			The bytes after the first n in the buffer aren't part of the message. A terminal hides
 			zeros, but a file contains them.`)
+	})
+	wire.Test(e, "a client that sends messages in threes", func(t *wire.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the newest goroutine runs first
+		client, conn := t.Client()
+		t.Go(func() { process(conn) })
+
+		for n := 10; n < 40; n += 3 {
+			three := fmt.Sprintf("<%d> <%d> <%d>", n, n+1, n+2)
+			client.Send(strings.Fields(three)...)
+			client.Receive()
+		}
+
+		shown := regexp.MustCompile(`<\d\d>`).FindAllString(t.Printed(), -1)
+		require.True(t, slices.IsSorted(shown), `
+			The messages <10> to <39> went in, and the server printed a later one before an earlier
+			one.
+
+			If each message is printed in its own goroutine, the order is unpredictable. Print,
+			then read on.`)
 	})
 	program.Test(e, "a client that sends 100 messages at once", func(t *program.T) {
 		server := t.Start()

@@ -18,6 +18,7 @@ import (
 type T struct {
 	*lesson.Exercise
 	guard     *guard
+	output    *lesson.Output
 	tasks     []*Task
 	conns     []*Conn // the code under test's ends
 	lent      []*Conn // the ends that the code under test doesn't own
@@ -68,7 +69,8 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		// has reported already. If st failed, it calls Goexit.
 		defer func() { recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
-			t = &T{Exercise: e.In(st), guard: g, ours: bubbled() + 1} // f's goroutine
+			t = &T{Exercise: e.In(st), guard: g, output: output,
+				ours: bubbled() + 1} // f's goroutine
 			defer t.finish(output)
 			t.run(f)
 		})
@@ -190,6 +192,11 @@ func (t *T) add(test, conn *Conn) *Peer {
 	t.used = conn
 	return &Peer{t: t, conn: test}
 }
+
+// Printed returns what the code under test has printed in this scenario so far,
+// at most the first MiB. It doesn't see what goes to an os.Stdout that was kept
+// before the scenario began, in a package variable for example.
+func (t *T) Printed() string { return t.output.String() }
 
 // Wait waits until the code under test is at rest: each of its goroutines has
 // ended, or waits for something, such as a timer. No time passes. Wait fails
