@@ -30,6 +30,13 @@ type Peer struct {
 // and the server's end of its connection.
 func (t *T) AnsweredClient(answer string) (*Program, *Peer) {
 	t.Helper()
+	client, server, _ := t.answeredClient(answer)
+	return client, server
+}
+
+// answeredClient is AnsweredClient. It returns the listener as well.
+func (t *T) answeredClient(answer string) (*Program, *Peer, *Server) {
+	t.Helper()
 	listener := t.Listen()
 	client := t.Start()
 	server := listener.Accept(client)
@@ -37,7 +44,20 @@ func (t *T) AnsweredClient(answer string) (*Program, *Peer) {
 	server.Receive(len("hello"))
 	server.Send(answer)
 	client.Shows(answer)
-	return client, server
+	return client, server, listener
+}
+
+// GoodRun starts the test binary as a client, types "hello", answers it, and
+// types "q". It returns what the client printed until it ended, or within a
+// second. Then no server listens any more.
+func (t *T) GoodRun(answer string) string {
+	t.Helper()
+	client, _, listener := t.answeredClient(answer)
+	client.Type("q\n")
+	client.Ended()
+	client.Stop()
+	listener.Close()
+	return client.Output()
 }
 
 // Dial connects a client to the program on [Addr] as soon as the program
