@@ -416,6 +416,17 @@ func Test06_ExitsWhenTheServerGoesAway(t *testing.T) {
 
 			io.EOF isn't the only end. At every error from Read, print it and return from main.`)
 	})
+	program.Test(e, "a server that stays, and no line is typed", func(t *program.T) {
+		client, _ := t.AnsweredClient("good evening")
+
+		rests := client.ComesToRest()
+
+		require.Truef(t, rests, `
+			The client got an answer. Then it had nothing to do, but it kept a CPU busy. It %s.
+
+			With nothing to do, a client waits for a line or in Read. A select with a default case
+			never waits, and neither does a loop that goes on after an error.`, client)
+	})
 }
 
 func Test07_ReportsThatNoServerIsListening(t *testing.T) {
