@@ -69,9 +69,9 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		// has reported already. If st failed, it calls Goexit.
 		defer func() { recover() }()
 		synctest.Test(e.T, func(st *testing.T) {
-			t = &T{Exercise: e.In(st), guard: g, output: output,
-				ours: bubbled() + 1} // f's goroutine
-			defer t.finish(output)
+			t = &T{Exercise: e.In(st), guard: g, output: output}
+			t.ours = bubbled() + 1 // f's goroutine
+			defer t.finish()
 			t.run(f)
 		})
 	}()
@@ -276,7 +276,7 @@ func (t *T) check() {
 
 // finish runs at the end of f. It draws what happened, ends the code under test
 // and looks for goroutines that it left behind.
-func (t *T) finish(output *lesson.Output) {
+func (t *T) finish() {
 	t.finished = true
 	synctest.Wait()
 	t.ours-- // f has ended
@@ -286,7 +286,7 @@ func (t *T) finish(output *lesson.Output) {
 	if picture := t.draw(); picture != "" {
 		t.shown = "\n" + picture
 	}
-	t.shown += lesson.OutputText(output.String())
+	t.shown += lesson.OutputText(t.output.String())
 	if t.Failed() {
 		fmt.Fprint(t.Output(), t.shown)
 	}
