@@ -91,8 +91,8 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 	wire.Test(e, "sixteen small frames and one Flush",
 		func(t *wire.T) { sixteenSmallFrames(t, "hello") })
 	wire.Test(e, "a caller that uses its slice again", func(t *wire.T) { usedAgain(t, 5) })
-	wire.Test(e, "a caller that uses a slice of 200,000 bytes again",
-		func(t *wire.T) { usedAgain(t, 200_000) })
+	wire.Test(e, "a caller that uses a slice of 1 MiB again",
+		func(t *wire.T) { usedAgain(t, 1<<20) })
 	wire.Test(e, "26 frames with 10,000 bytes each before Flush", manyBytesBeforeFlush)
 	wire.Test(e, "frames of many sizes before Flush", manySizesBeforeFlush)
 	wire.Test(e, "Flush without a frame", flushOfNothing)
@@ -140,7 +140,7 @@ func sixteenSmallFrames(t *wire.T, payload string) {
 
 func usedAgain(t *wire.T, size int) {
 	client, conn := t.Lend()
-	w := frame.NewWriter(conn, 1<<20)
+	w := frame.NewWriter(conn, 1<<21)
 
 	t.Go(func() {
 		payload := []byte(strings.Repeat("1", size))
@@ -621,7 +621,7 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 	}
 	wire.Test(e, "a reset after 6 of a frame's 9 bytes", resetInsideAFrame)
 	wire.Test(e, "a Read that often returns neither a byte nor an error", emptyReads)
-	for _, size := range []int{70_000, 200_000} {
+	for _, size := range []int{70_000, 1 << 20} {
 		whole := headerSize + size
 		for _, cut := range []int{headerSize, headerSize + 1, whole / 2, whole - 1} {
 			wire.Test(e, fmt.Sprintf("the stream ends after %d of a frame's %d bytes", cut, whole),
@@ -632,9 +632,9 @@ func Test09_TellsACleanEndFromATruncatedFrame(t *testing.T) {
 
 func streamEnds(t *wire.T, payload string, cut int, withEnd bool) {
 	client, conn := t.Lend()
-	r := frame.NewReader(conn, 1<<20)
+	r := frame.NewReader(conn, 1<<21)
 	if withEnd {
-		r = frame.NewReader(iotest.DataErrReader(conn), 1<<20)
+		r = frame.NewReader(iotest.DataErrReader(conn), 1<<21)
 	}
 
 	client.Send(wire.Frames("hello"), wire.Frames(payload)[:cut])
@@ -897,8 +897,8 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "a Write that fails once, with 20 frames of 100,000 bytes", func(t *wire.T) {
 		failOnce(t, down, slices.Repeat([]string{strings.Repeat("a", 100_000)}, 20)...)
 	})
-	wire.Test(e, "a Write that fails once, with a frame of 200,000 bytes",
-		func(t *wire.T) { failOnce(t, down, strings.Repeat("a", 200_000)) })
+	wire.Test(e, "a Write that fails once, with a payload of 1 MiB",
+		func(t *wire.T) { failOnce(t, down, strings.Repeat("a", 1<<20)) })
 	heldWriteFails(e.Scenario("a Write that is held, then fails"))
 	wire.Test(e, "a Write that fails once, because of its deadline", func(t *wire.T) {
 		failOnce(t, failure{taken: 6, err: os.ErrDeadlineExceeded, later: "bbbb"}, "aaaa")
@@ -906,8 +906,8 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 	wire.Test(e, "a Write that fails once, and takes no byte", func(t *wire.T) {
 		failOnce(t, failure{taken: 0, err: down.err, later: "bbbb"}, "aaaa")
 	})
-	wire.Test(e, "a Write that fails once, then a frame of 200,000 bytes", func(t *wire.T) {
-		failOnce(t, failure{taken: 6, err: down.err, later: strings.Repeat("b", 200_000)}, "aaaa")
+	wire.Test(e, "a Write that fails once, then a payload of 1 MiB", func(t *wire.T) {
+		failOnce(t, failure{taken: 6, err: down.err, later: strings.Repeat("b", 1<<20)}, "aaaa")
 	})
 	wire.Test(e, "a WriteFrame whose own Write fails", writeFrameFails)
 }
@@ -1012,7 +1012,7 @@ func lettersOf(t require.TestingT, sent []byte, size int) (letters string) {
 // otherDuringWrites writes a large frame. During each of its Writes, another
 // goroutine with a large frame does what it can.
 func otherDuringWrites(e *lesson.Exercise) {
-	const size = 150_000
+	const size = 1 << 20
 	var mu sync.Mutex // for sent and other: without a lock, both are in Write at once
 	var sent []byte
 	var other *call
@@ -1102,7 +1102,7 @@ func writeFrameFails(t *wire.T) {
 		return 0, errors.New("the network is down")
 	}), 1<<20)
 
-	err := writeFrame(t, w, strings.Repeat("a", 200_000))
+	err := writeFrame(t, w, strings.Repeat("a", 1<<20))
 
 	require.False(t, calls > 0 && err == nil, `
 		WriteFrame called Write, and that Write failed. WriteFrame returned nil.
@@ -1196,7 +1196,7 @@ func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
 	for _, large := range []struct {
 		bytes string
 		size  int
-	}{{"70,000", 70_000}, {"200,000", 200_000}} {
+	}{{"70,000", 70_000}, {"1,048,576", 1 << 20}} {
 		first, other := strings.Repeat("f", large.size), strings.Repeat("o", large.size)
 		wire.Test(e, "two Readers, each with a payload of "+large.bytes+" bytes",
 			func(t *wire.T) { twoReaders(t, first, other) })
