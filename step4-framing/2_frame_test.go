@@ -745,6 +745,8 @@ func Test10_RefusesHostileLengths(t *testing.T) {
 		wire.Test(e, "a limit of 4,294,967,296", limitOf64Bits)
 	}
 	wire.Test(e, "a frame, then a header that announces 4,294,967,295 bytes", refusalAfterAPayload)
+	wire.Test(e, "a Writer with three small frames", writerOfSmallFrames)
+	wire.Test(e, "a Reader with three small frames", readerOfSmallFrames)
 }
 
 func hostileHeader(t *wire.T, header string) {
@@ -871,6 +873,35 @@ func refusalAfterAPayload(t *wire.T) {
 
 			With an error, ReadFrame must return no payload.`, refused)
 	}
+}
+
+func writerOfSmallFrames(t *wire.T) {
+	taken := allocated(func() {
+		w := frame.NewWriter(io.Discard, 1<<20)
+		send(t, w, "one", "two", "three")
+	})
+
+	require.Falsef(t, taken > 0.55, `
+		The limit is 1 MiB. NewWriter, WriteFrame and Flush took %.1f MiB of memory.
+
+		Most clients say little. A Writer that has written no large frame needs no large
+		buffer, whatever the limit.`, taken)
+}
+
+func readerOfSmallFrames(t *wire.T) {
+	source := strings.NewReader(wire.Frames("one", "two", "three"))
+	taken := allocated(func() {
+		r := frame.NewReader(source, 1<<20)
+		for range 3 {
+			next(t, r)
+		}
+	})
+
+	require.Falsef(t, taken > 0.55, `
+		The limit is 1 MiB. NewReader and ReadFrame took %.1f MiB of memory.
+
+		Most clients say little. A Reader that has received no large frame needs no large
+		buffer, whatever the limit.`, taken)
 }
 
 func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
