@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -1301,7 +1302,20 @@ func allocationsOf(t *wire.T, round func()) (allocations float64) {
 	return allocations
 }
 
+// nextGetsWhatWasPut makes sure that what goes back to a sync.Pool is what the
+// next Get returns. Each CPU has its own part of a pool, so there's only one.
+// And no garbage collection empties the pool. The function that it returns ends
+// that.
+func nextGetsWhatWasPut() (end func()) {
+	cpus, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(-1)
+	return func() {
+		runtime.GOMAXPROCS(cpus)
+		debug.SetGCPercent(percent)
+	}
+}
+
 func twoReaders(t *wire.T, payload, other string) {
+	defer nextGetsWhatWasPut()()
 	client1, conn1 := t.Lend()
 	client2, conn2 := t.Lend()
 	r1, r2 := frame.NewReader(conn1, 1<<20), frame.NewReader(conn2, 1<<20)
@@ -1325,6 +1339,7 @@ func twoReaders(t *wire.T, payload, other string) {
 }
 
 func twoWriters(t *wire.T, payload, other string) {
+	defer nextGetsWhatWasPut()()
 	var sent []byte
 	w2 := frame.NewWriter(io.Discard, 1<<20)
 	w1 := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
