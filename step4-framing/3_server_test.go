@@ -981,7 +981,23 @@ func Test19_StillShutsDownGracefully(t *testing.T) {
 	}
 	wire.Test(e, "Shutdown, while process ends a Write", shutdownDuringAWrite)
 	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
-	wire.Test(e, "ten clients that have left", goroutinesOfClientsThatLeft)
+	wire.Test(e, "ten clients that have left", func(t *wire.T) {
+		goroutinesOfClients(t, closesAfterAnAnswer)
+	})
+	for _, client := range []struct {
+		scenario string
+		leaves   func(t *wire.T, client *wire.Peer)
+	}{
+		{"ten clients that have half-closed", halfClosesAfterAnAnswer},
+		{"ten clients that have reset", resetsAfterAnAnswer},
+		{"ten clients that have reset during an answer", resetsDuringAnAnswer},
+		{"ten clients that have closed within a frame", closesWithinAFrame},
+		{"ten clients that have sent a bad header", sendsABadHeader},
+		{"ten clients that were silent for longer than IdleTimeout", isSilent},
+		{"ten clients that read nothing for longer than WriteTimeout", readsNothing},
+	} {
+		wire.Test(e, client.scenario, func(t *wire.T) { goroutinesOfClients(t, client.leaves) })
+	}
 }
 
 func shutdownWithIdleClients(t *wire.T) {
@@ -1225,14 +1241,14 @@ func connectionWithoutCloseWrite(t *wire.T) {
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
 
-func goroutinesOfClientsThatLeft(t *wire.T) {
+// goroutinesOfClients counts goroutines when clients have left, each in the
+// same way.
+func goroutinesOfClients(t *wire.T, leave func(t *wire.T, client *wire.Peer)) {
 	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
 	ln, _ := t.Serve(server)
 	comeAndGo := func() {
 		client := ln.Dial()
-		client.Send(wire.Frames("hello"))
-		client.Receive()
-		client.Close()
+		leave(t, client)
 		time.Sleep(time.Second)
 	}
 	comeAndGo()
@@ -1246,5 +1262,53 @@ func goroutinesOfClientsThatLeft(t *wire.T) {
 		The server has %d goroutines more than before the ten clients came.
 
 		If a goroutine waits for Shutdown alone, it outlives its client: a goroutine leak. Each
-		goroutine must end with its client.`, t.Goroutines()-before)
+		goroutine must end with its client, however the client leaves.`, t.Goroutines()-before)
+}
+
+func closesAfterAnAnswer(t *wire.T, client *wire.Peer) {
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+	client.Close()
+}
+
+func halfClosesAfterAnAnswer(t *wire.T, client *wire.Peer) {
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+	client.CloseWrite()
+}
+
+func resetsAfterAnAnswer(t *wire.T, client *wire.Peer) {
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+	client.Reset()
+}
+
+func resetsDuringAnAnswer(t *wire.T, client *wire.Peer) {
+	client.Hold(0)
+	client.Send(wire.Frames("hello"))
+	t.Wait() // the server waits in Write
+	client.Reset()
+}
+
+func closesWithinAFrame(t *wire.T, client *wire.Peer) {
+	client.Send(wire.Frames("not whole")[:7])
+	t.Wait()
+	client.Close()
+}
+
+func sendsABadHeader(t *wire.T, client *wire.Peer) {
+	client.Send("\xff\xff\xff\xff")
+	time.Sleep(10 * time.Second) // the server may read on for a while
+}
+
+func isSilent(t *wire.T, client *wire.Peer) {
+	client.Send(wire.Frames("hello"))
+	client.Receive()
+	time.Sleep(67 * time.Minute) // the server may be late by a tenth
+}
+
+func readsNothing(t *wire.T, client *wire.Peer) {
+	client.Hold(0)
+	client.Send(wire.Frames("hello"))
+	time.Sleep(67 * time.Minute) // the server may be late by a tenth
 }
