@@ -348,12 +348,12 @@ func noWriteTimeout(t *wire.T) {
 	client.Hold(0)
 
 	client.Send(wire.Frames("good morning"))
-	time.Sleep(10 * time.Minute)
+	time.Sleep(3 * time.Hour)
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
 
 	require.Equalf(t, wire.Frames("good morning"), answer, `
-		The client sent "good morning", read ten minutes later, and got %s.
+		The client sent "good morning", read three hours later, and got %s.
 
 		A WriteTimeout of 0 means no timeout. IdleTimeout is for Read alone. If SetDeadline sets it,
 		it limits Write as well.`, wire.Show(answer))
@@ -640,14 +640,14 @@ func noIdleTimeout(t *wire.T) {
 	frame := wire.Frames("good morning")
 
 	for range 2 {
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Hour)
 		client.Send(frame[:7])
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Hour)
 		client.Send(frame[7:])
 		answer := client.Receive()
 
 		require.Equalf(t, frame, answer, `
-			The client was silent for ten minutes, took ten more to send a frame, and got %s.
+			The client was silent for three hours, took three more to send a frame, and got %s.
 
 			An IdleTimeout of 0 means no timeout. If a deadline for Write has passed meanwhile, set
 			it later, just before each Write. Set it with SetWriteDeadline: SetDeadline limits Read
