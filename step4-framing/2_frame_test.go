@@ -942,6 +942,7 @@ func Test11_KeepsFramesWholeUnderConcurrentWrites(t *testing.T) {
 		failOnce(t, failure{taken: 6, err: down.err, later: strings.Repeat("b", 1<<20)}, "aaaa")
 	})
 	wire.Test(e, "a WriteFrame whose own Write fails", writeFrameFails)
+	e.AgainUnderRace()
 }
 
 // heldWrite holds the first Write, and lets two other goroutines do what they
