@@ -1791,13 +1791,13 @@ func thousandClients(t *program.T) {
 
 	err := each(clients, (*client).talk)
 	require.NoErrorf(t, err, "%d clients were connected. One of them: %v.", many, err)
-	known := settle(server.Clients, many)
+	known := settle(clientsOf(server), many)
 	require.Equalf(t, many, known, `
 		%d clients were connected and had their answers. Clients returned %d.`, many, known)
 
 	err = each(clients, (*client).leave)
 	require.NoErrorf(t, err, "%d clients half-closed. One of them: %v.", many, err)
-	known, open := settle(server.Clients, 0), settle(ln.Open, 0)
+	known, open := settle(clientsOf(server), 0), settle(ln.Open, 0)
 	require.Truef(t, known == 0 && open == 0, `
 		%d clients came and left. Clients returned %d, and %d connections were still open.`,
 		many, known, open)
@@ -1824,7 +1824,12 @@ func comeAndGo(t *program.T, only *client) {
 func shutDownAtOnce(t *program.T, server *echo.Server, served <-chan error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err := server.Shutdown(ctx)
+	var err error
+	inTime(func() { err = server.Shutdown(ctx) }, `
+		All clients had left, but Shutdown didn't return, not even when ctx was done.
+
+		If the last client left before Shutdown, none leaves after it, and nothing ends the wait.
+		Look for that case first. In any case, Shutdown returns when ctx is done.`)
 	require.NoErrorf(t, err, "All clients had left, but Shutdown returned the error %q.", err)
 	select {
 	case err = <-served:
@@ -1833,6 +1838,38 @@ func shutDownAtOnce(t *program.T, server *echo.Server, served <-chan error) {
 	}
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
 		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
+}
+
+// clientsOf returns the server's Clients. A call that doesn't return fails the
+// exercise.
+func clientsOf(server *echo.Server) func() int {
+	return func() (n int) {
+		inTime(func() { n = server.Clients() }, `
+			Clients didn't return.
+
+			If it waits for a lock: each Lock needs an Unlock on every way out of its function.`)
+		return n
+	}
+}
+
+// inTime calls f and waits until it has returned. If it doesn't return, only
+// the end of the process can stop it, and inTime fails the exercise with the
+// message. On a busy machine a second may be too short for any call, so inTime
+// looks many times.
+func inTime(f func(), message string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for range 400 {
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	lesson.Abort(message, "")
 }
 
 // patience is how long a test waits for a server over real TCP in which nothing
