@@ -1765,6 +1765,7 @@ func interruptDuringAFlood(t *program.T) (_ *program.Program, _ *program.Peer, l
 func Test12_HandlesAThousandClients(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#12-handle-a-thousand-clients", "server.go")
 	program.Test(e, "a thousand clients over TCP", thousandClients)
+	program.Test(e, "a client over TCP that reads only at the end", answersReadAtTheEnd)
 	e.AgainUnderRace()
 }
 
@@ -1838,6 +1839,53 @@ func shutDownAtOnce(t *program.T, server *echo.Server, served <-chan error) {
 	}
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
 		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
+}
+
+// Here the server gets *net.TCPConns: with a wrapper, it couldn't find their
+// other methods, such as SetLinger.
+func answersReadAtTheEnd(t *program.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	sent := make(chan struct{})
+	// Until everything is sent, the server answers nothing: a full buffer at the
+	// client drops answers, and with them what they acknowledge.
+	server := &echo.Server{Log: wire.OnMessage("message", func() { <-sent })}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(largeBuffers{ln}) }()
+	client := dial(t, ln)
+	client.SetReadBuffer(1 << 10) // so the answers stay at the server
+	client.SetWriteBuffer(1 << 20)
+	client.SetDeadline(time.Now().Add(4 * patience))
+	settle(clientsOf(server), 1)
+
+	io.WriteString(client, strings.Repeat("message ", 24<<10))
+	client.CloseWrite()
+	close(sent)
+	settle(clientsOf(server), 0) // unless the server waits in Write
+	client.SetReadBuffer(1 << 20)
+	answers, err := io.ReadAll(client)
+
+	require.NoErrorf(t, err, `
+		A client sent 192 KiB and half-closed, and only then it read. It got %d bytes, then the
+		error %q instead of the end of its connection.
+
+		Write returns when the kernel has the bytes, not when the client has them. Close leaves
+		the rest to the kernel, which sends it in the background, unless SetLinger(0) was called:
+		then Close discards the rest and resets the connection.`, len(answers), err)
+	shutDownAtOnce(t, server, served)
+}
+
+// A largeBuffers is a listener whose connections keep a MiB that isn't read yet
+// and one that isn't sent yet, or as much as the system allows.
+type largeBuffers struct{ net.Listener }
+
+func (ln largeBuffers) Accept() (net.Conn, error) {
+	conn, err := ln.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetReadBuffer(1 << 20)
+		tcp.SetWriteBuffer(1 << 20)
+	}
+	return conn, err
 }
 
 // clientsOf returns the server's Clients. A call that doesn't return fails the

@@ -496,14 +496,21 @@ func Test17_QuitsOnQ(t *testing.T) {
 func programQuits(t *program.T) {
 	listener := t.ListenAnywhere()
 	client := t.Build("./cmd/client").Start("-addr", listener.Addr())
-	listener.Accept(client)
+	server := listener.Accept(client)
 
-	client.Type("q\n")
+	client.Type("hello\nq\n")
 
 	require.Truef(t, client.Ended() && client.ExitStatus() == 0, `
 		q was typed, and the client %s.
 
 		Then Run returns nil, and nil is a normal end: main exits with status 0.`, client)
+	rest, _ := server.Rest()
+	require.Falsef(t, server.WasReset(), `
+		"hello" and q were typed. The server got %s and then a reset from the client instead of a
+		clean end.
+
+		Close ends a connection cleanly, unless bytes are unread or SetLinger(0) was called.
+		Messages that are still in flight can get lost in a reset.`, wire.Show(rest))
 }
 
 func qQuits(t *wire.T, line string) {
