@@ -812,12 +812,17 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 	wire.Test(e, "Shutdown, while the server is disconnecting a client", shutdownDuringTheEnd)
 	wire.Test(e, "a client that never reads, after WriteTimeout", endAfterAFailedWrite)
 	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
-	wire.Test(e, "ten clients that have left", goroutinesOfClientsThatLeft)
+	wire.Test(e, "ten clients that have left", func(t *wire.T) {
+		goroutinesEnd(t, (*wire.Peer).Close)
+	})
 	wire.Test(e, "Shutdown, when a message has just been read", shutdownAfterTheRead)
 	wire.Test(e, "a client that reads its last answer late", lastAnswerReadLate)
 	wire.Test(e, "a client that sends 1 MiB when the server has half-closed", muchAfterTheEnd)
 	wire.Test(e, "Shutdown without a time limit, and a client that never reads",
 		writeTimeoutDuringShutdown)
+	for _, way := range otherWaysOut {
+		wire.Test(e, way.scenario, func(t *wire.T) { goroutinesEnd(t, way.leave) })
+	}
 }
 
 func errorOfItsOwn(t *wire.T) {
@@ -1106,14 +1111,14 @@ func connectionWithoutCloseWrite(t *wire.T) {
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
 
-func goroutinesOfClientsThatLeft(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
+func goroutinesEnd(t *wire.T, leave func(client *wire.Peer)) {
+	server := &echo.Server{IdleTimeout: time.Minute, WriteTimeout: time.Minute}
 	ln, _ := t.Serve(server)
 	comeAndGo := func() {
 		client := ln.Dial()
 		client.Send("hello")
 		client.Receive()
-		client.Close()
+		leave(client)
 		time.Sleep(time.Second)
 	}
 	comeAndGo()
@@ -1128,6 +1133,30 @@ func goroutinesOfClientsThatLeft(t *wire.T) {
 
 		If a goroutine waits for Shutdown alone, it outlives its client: that's a goroutine leak.
 		Each goroutine must end with its client.`, t.Goroutines()-before)
+}
+
+// otherWaysOut are the ways in which a client leaves without a Close.
+var otherWaysOut = []struct {
+	scenario string
+	leave    func(client *wire.Peer)
+}{
+	{"ten clients that half-closed", (*wire.Peer).CloseWrite},
+	{"ten clients that reset their connection", (*wire.Peer).Reset},
+	{"ten clients that reset their connection during Write",
+		func(client *wire.Peer) {
+			client.Hold(0)
+			client.Send("one", "two", "three")
+			client.Arrived() // the server waits in Write
+			client.Reset()
+		}},
+	{"ten silent clients, after IdleTimeout",
+		func(*wire.Peer) { time.Sleep(66 * time.Second) }},
+	{"ten clients that never read, after WriteTimeout",
+		func(client *wire.Peer) {
+			client.Hold(0)
+			client.Send("hello")
+			time.Sleep(66 * time.Second)
+		}},
 }
 
 func shutdownAfterTheRead(t *wire.T) {
