@@ -1684,7 +1684,7 @@ func serverWithoutAddr(t *program.T) {
 
 func serverWithAddr(t *program.T, addr string) {
 	host, _, _ := net.SplitHostPort(addr)
-	if !hasAddress(host) {
+	if !program.HasAddress(host) {
 		return
 	}
 	server := t.Build("./cmd/server").Start("-addr", addr)
@@ -1698,17 +1698,6 @@ func serverWithAddr(t *program.T, addr string) {
 		A client couldn't connect to %s.
 
 		-addr is an address for net.Listen("tcp", …), as it is.`, addr)
-}
-
-// hasAddress reports whether this machine has the address. Not every machine
-// has IPv6, and macOS has no 127.0.0.2.
-func hasAddress(host string) bool {
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return false
-	}
-	ln.Close()
-	return true
 }
 
 func quietServer(t *program.T) {

@@ -388,6 +388,7 @@ func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {
 	})
 	program.Test(e, "the program without -addr", programWithoutAddr)
 	program.Test(e, "the program, when its server closes", programWhenItsServerCloses)
+	program.Test(e, "the program with an IPv6 address in -addr", programWithIPv6)
 }
 
 func programWithoutAddr(t *program.T) {
@@ -437,6 +438,17 @@ func programWhenItsServerCloses(t *program.T) {
 		The client printed nothing to its standard error.
 
 		That's where a program says what went wrong.`)
+}
+
+func programWithIPv6(t *program.T) {
+	if !program.HasAddress("::1") {
+		return
+	}
+	listener := t.ListenOn("::1")
+
+	client := t.Build("./cmd/client").Start("-addr", listener.Addr())
+
+	listener.Accept(client) // or the exercise fails
 }
 
 func serverGoesAway(t *wire.T, goAway func(server *wire.Peer)) {

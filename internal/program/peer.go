@@ -114,6 +114,12 @@ func (t *T) ListenAnywhere() *Server {
 	return t.listen("127.0.0.1:0")
 }
 
+// ListenOn is ListenAnywhere on another host of this machine, such as "::1".
+func (t *T) ListenOn(host string) *Server {
+	t.Helper()
+	return t.listen(net.JoinHostPort(host, "0"))
+}
+
 func (t *T) listen(addr string) *Server {
 	t.Helper()
 	ln := listen(t.Exercise, addr)
@@ -141,7 +147,7 @@ func (s *Server) Accept(p *Program) *Peer {
 		if over {
 			s.t.Fatalf(`
 				A server listened on %s%s, but the client didn't connect. The client %s.%s`,
-				s.Addr(), s.flag(), p, p.why("Dial", "connection"))
+				s.Addr(), s.flag(), p, s.why(p))
 		}
 	}
 	s.t.Fatalf(`
@@ -160,6 +166,17 @@ func (s *Server) flag() string {
 		return ""
 	}
 	return ", the address in the client's flag"
+}
+
+// why is the program's why. If it has nothing to say, why says what a flag's
+// address is for.
+func (s *Server) why(p *Program) string {
+	why := p.why("Dial", "connection")
+	if why == "" && s.flag() != "" {
+		why = "\n\nThe flag's address is for net.DialTimeout(\"tcp\", …), as it is. Its host may " +
+			"be any, such as [::1]."
+	}
+	return why
 }
 
 // why asks a program that has ended without a connection what it did. It should

@@ -147,3 +147,14 @@ func Reaches(addr string) bool {
 	conn.Close()
 	return true
 }
+
+// HasAddress reports whether this machine has the address. Not every machine
+// has IPv6, and macOS has no 127.0.0.2.
+func HasAddress(host string) bool {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return false
+	}
+	ln.Close()
+	return true
+}
