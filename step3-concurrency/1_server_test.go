@@ -1706,12 +1706,17 @@ func quietServer(t *program.T) {
 
 	client.Send("not for all to see")
 	answer := client.Receive(18)
-	server.ComesToRest() // it has printed everything
+	rests := server.ComesToRest() // it has printed everything
 
 	require.Equalf(t, "not for all to see", answer, `
 		A client sent "not for all to see" and got %s.`, wire.Show(answer))
 	require.NotContains(t, server.Output(), "not for all to see", `
 		A client sent "not for all to see", and the program showed it.`)
+	require.Truef(t, rests, `
+		The client had its answer and sent nothing more, but the server kept a CPU busy. It %s.
+
+		With nothing to do, every goroutine must wait. A select with a default never waits, so a
+		loop around it is a busy loop.`, server)
 }
 
 func interruptWithAnIdleClient(t *program.T) {

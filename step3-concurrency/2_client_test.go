@@ -411,6 +411,11 @@ func programWithoutAddr(t *program.T) {
 
 		Standard output is for the server's bytes. Everything else belongs to standard error.`,
 		wire.Show(printed))
+	require.Truef(t, client.ComesToRest(), `
+		Nothing more was typed or answered, but the client kept a CPU busy. It %s.
+
+		With nothing to do, every goroutine must wait. A select with a default never waits, so a
+		loop around it is a busy loop.`, client)
 }
 
 func programWhenItsServerCloses(t *program.T) {
