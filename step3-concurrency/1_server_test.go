@@ -599,7 +599,7 @@ func noIdleTimeout(t *wire.T) {
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
 
-	threeHours(ln)
+	t.Sleep(3 * time.Hour)
 	client.Send("good morning")
 	answer := client.Receive()
 
@@ -607,16 +607,6 @@ func noIdleTimeout(t *wire.T) {
 		The client was silent for three hours, then sent "good morning" and got %s.
 
 		An IdleTimeout of 0 means no timeout: set no deadline.`, wire.Show(answer))
-}
-
-// threeHours lets three hours pass. Another client talks meanwhile, because a
-// server that looks at the clock every few milliseconds would seem to be stuck.
-func threeHours(ln *wire.Listener) {
-	other := ln.Dial()
-	for range 360 {
-		time.Sleep(30 * time.Second)
-		other.Send("and me?")
-	}
 }
 
 func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
@@ -752,7 +742,7 @@ func noWriteTimeout(t *wire.T) {
 	client.Hold(0)
 
 	client.Send("good morning")
-	threeHours(ln)
+	t.Sleep(3 * time.Hour)
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
 
@@ -957,6 +947,7 @@ func lastAnswerAfterShutdown(t *wire.T) {
 }
 
 func shutdownAfterTheLog(t *wire.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so Shutdown runs when the hook yields
 	ctx := wire.NewContext()
 	server := &echo.Server{IdleTimeout: time.Hour}
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
@@ -1160,6 +1151,7 @@ var otherWaysOut = []struct {
 }
 
 func shutdownAfterTheRead(t *wire.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so Shutdown runs when the hook yields
 	ctx := wire.NewContext()
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln, _ := t.Serve(server)
@@ -1496,6 +1488,7 @@ func shutdownDuringAccept(t *wire.T) {
 }
 
 func shutdownDuringADeadline(t *wire.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so Shutdown runs when the hook yields
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln, _ := t.Serve(server)
 	client := ln.Dial()
@@ -1953,22 +1946,16 @@ func clientsOf(server *echo.Server) func() int {
 
 // inTime calls f and waits until it has returned. If it doesn't return, only
 // the end of the process can stop it, and inTime fails the exercise with the
-// message. On a busy machine a second may be too short for any call, so inTime
-// looks many times.
+// message.
 func inTime(f func(), message string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		f()
 	}()
-	for range 400 {
-		select {
-		case <-done:
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
+	if !lesson.EndsInTime(done, patience+time.Second) {
+		lesson.Abort(message, "")
 	}
-	lesson.Abort(message, "")
 }
 
 // patience is how long a test waits for a server over real TCP in which nothing

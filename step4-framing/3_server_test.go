@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -348,7 +349,7 @@ func noWriteTimeout(t *wire.T) {
 	client.Hold(0)
 
 	client.Send(wire.Frames("good morning"))
-	time.Sleep(3 * time.Hour)
+	t.Sleep(3 * time.Hour)
 	client.Hold(wire.NoLimit)
 	answer := client.Receive()
 
@@ -640,9 +641,9 @@ func noIdleTimeout(t *wire.T) {
 	frame := wire.Frames("good morning")
 
 	for range 2 {
-		time.Sleep(3 * time.Hour)
+		t.Sleep(3 * time.Hour)
 		client.Send(frame[:7])
-		time.Sleep(3 * time.Hour)
+		t.Sleep(3 * time.Hour)
 		client.Send(frame[7:])
 		answer := client.Receive()
 
@@ -1130,6 +1131,7 @@ func shutdownBeforeTheNextRead(t *wire.T) {
 }
 
 func shutdownAfterTheLog(t *wire.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so Shutdown runs when the hook yields
 	ctx := wire.NewContext()
 	server := &echo.Server{IdleTimeout: time.Hour}
 	shutdown := sync.OnceFunc(func() { t.Call(func() error { return server.Shutdown(ctx) }) })
@@ -1154,6 +1156,7 @@ func shutdownAfterTheLog(t *wire.T) {
 // shutdownDuringADeadline calls Shutdown just before process sets a deadline:
 // its first one, or the next one after the bytes before were sent.
 func shutdownDuringADeadline(t *wire.T, before, sent string) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so Shutdown runs when the hook yields
 	server := &echo.Server{IdleTimeout: time.Hour}
 	ln := t.Listen()
 	ln.Dial() // another client
@@ -1244,7 +1247,7 @@ func connectionWithoutCloseWrite(t *wire.T) {
 // goroutinesOfClients counts goroutines when clients have left, each in the
 // same way.
 func goroutinesOfClients(t *wire.T, leave func(t *wire.T, client *wire.Peer)) {
-	server := &echo.Server{IdleTimeout: time.Hour, WriteTimeout: time.Hour}
+	server := &echo.Server{IdleTimeout: time.Minute, WriteTimeout: time.Minute}
 	ln, _ := t.Serve(server)
 	comeAndGo := func() {
 		client := ln.Dial()
@@ -1304,11 +1307,11 @@ func sendsABadHeader(t *wire.T, client *wire.Peer) {
 func isSilent(t *wire.T, client *wire.Peer) {
 	client.Send(wire.Frames("hello"))
 	client.Receive()
-	time.Sleep(67 * time.Minute) // the server may be late by a tenth
+	time.Sleep(67 * time.Second) // the server may be late by a tenth
 }
 
 func readsNothing(t *wire.T, client *wire.Peer) {
 	client.Hold(0)
 	client.Send(wire.Frames("hello"))
-	time.Sleep(67 * time.Minute) // the server may be late by a tenth
+	time.Sleep(67 * time.Second) // the server may be late by a tenth
 }

@@ -323,16 +323,10 @@ func (c *call) rest() {
 }
 
 // endInTime waits until done is closed. If the code under test doesn't end,
-// only the end of the process can stop it. On a busy machine a second may be
-// too short for any call, so endInTime looks many times.
+// only the end of the process can stop it.
 func endInTime(done <-chan struct{}) {
-	for range 150 {
-		select {
-		case <-done:
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
+	if !lesson.EndsInTime(done, 1500*time.Millisecond) {
+		lesson.Abort("A call of the frame package didn't return for over a second.\n\n"+
+			"Right now "+lesson.ReasonToWait()+".", "")
 	}
-	lesson.Abort("A call of the frame package didn't return for over a second.\n\n"+
-		"Right now "+lesson.ReasonToWait()+".", "")
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // Abort fails the exercise that's running with a message, prints more below it,
@@ -13,6 +14,21 @@ import (
 // take memory or a whole CPU. Under [Run], the exercises that follow run in
 // another process.
 func Abort(message, more string) { current.abort(message, more) }
+
+// EndsInTime waits until done is closed, at most for about the limit, and
+// reports whether it was. On a busy machine a second may be too short for any
+// call, so EndsInTime looks many times, however long that takes.
+func EndsInTime(done <-chan struct{}, limit time.Duration) bool {
+	const pause = 10 * time.Millisecond
+	for range limit / pause {
+		select {
+		case <-done:
+			return true
+		case <-time.After(pause):
+		}
+	}
+	return false
+}
 
 // realStdout is os.Stdout before any [Output] takes its place.
 var realStdout = os.Stdout

@@ -198,6 +198,17 @@ func (t *T) add(test, conn *Conn) *Peer {
 // before the scenario began, in a package variable for example.
 func (t *T) Printed() string { return t.output.String() }
 
+// Sleep is time.Sleep, for hours. Code that looks at the clock every few
+// milliseconds is busy meanwhile; with time.Sleep, [Test] would take it for
+// stuck.
+func (t *T) Sleep(d time.Duration) {
+	calls := t.guard.counter()
+	for ; d > 0; d -= time.Minute {
+		time.Sleep(min(d, time.Minute))
+		calls.n.Add(1)
+	}
+}
+
 // Wait waits until the code under test is at rest: each of its goroutines has
 // ended, or waits for something, such as a timer. No time passes. Wait fails
 // the exercise if the code under test has panicked or was stopped.
