@@ -1752,6 +1752,12 @@ func interruptWithABusyClient(t *program.T) {
 		server.Stop()
 		server, client, late = interruptDuringAFlood(t)
 	}
+	if late && client.WasReset() && program.IsMachineBusy() {
+		t.SkipForNow(`
+			Everything took so long that the server's own timeout may have ended the connection.
+
+			Other programs keep this machine busy. Run the tests again when they're done.`)
+	}
 
 	require.Falsef(t, client.WasReset(), `
 		The client's connection was reset, so it lost an answer. The server %s.
@@ -1779,7 +1785,7 @@ func interruptDuringAFlood(t *program.T) (_ *program.Program, _ *program.Peer, l
 	server.StaysUp()     // unless it exits at once,
 	server.ComesToRest() // which takes longer on a busy machine
 	_, ended := client.Rest()
-	late = time.Since(interrupted) > 400*time.Millisecond || time.Since(flooded) > 5*time.Second
+	late = time.Since(interrupted) > 400*time.Millisecond || time.Since(flooded) > 4*time.Second
 	require.Truef(t, ended, `
 		After Ctrl-C the client read all its answers, and a second later its connection was still
 		open. The server %s.

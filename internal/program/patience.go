@@ -50,14 +50,14 @@ func (w *countdown) more() bool {
 // idle now. A busy loop runs for longer, and on a very busy machine it has had
 // its fifth of a second after some countdowns. Once this process has seen the
 // program's end, nothing is late. On a system that doesn't tell, machineIsLate
-// reports whether a program that does nothing takes long.
+// asks IsMachineBusy.
 func (w *countdown) machineIsLate() bool {
 	if w.p.hasEnded() {
 		return false
 	}
 	now, activity := look(w.p.cmd.Process.Pid)
 	if activity == unknown {
-		return w.renewed < 3 && takesLong()
+		return w.renewed < 3 && IsMachineBusy()
 	}
 	for looks := 1; looks < 4 && activity != waiting; looks++ { // a timer may just have run
 		time.Sleep(time.Millisecond)
@@ -69,8 +69,8 @@ func (w *countdown) machineIsLate() bool {
 		(now.delayed-w.before.delayed > waited/4 || activity != waiting)
 }
 
-// takesLong reports whether a program that does nothing takes long here.
-func takesLong() bool {
+// IsMachineBusy reports whether a program that does nothing takes long now.
+func IsMachineBusy() bool {
 	file, err := os.Executable()
 	if err != nil {
 		return false

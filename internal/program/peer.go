@@ -227,7 +227,7 @@ func (peer *Peer) Send(text string) {
 }
 
 // Flood sends and reads nothing, until the program waits in Write and so reads
-// no more either.
+// no more either. After five seconds Flood ends, whatever the program does.
 func (peer *Peer) Flood() {
 	// A program that takes so many bytes doesn't wait. A server that answers
 	// only 128 bytes of every 4,096 takes 140 MB until all buffers are full of
@@ -238,7 +238,7 @@ func (peer *Peer) Flood() {
 	peer.picture.Note(peer.side, "sends without a pause, reads nothing")
 	piece := bytes.Repeat([]byte("flood "), 700)
 	sent, rests := 0, false
-	for sent < enough {
+	for begin := time.Now(); sent < enough && time.Since(begin) < 5*time.Second; {
 		peer.conn.SetWriteDeadline(time.Now().Add(patience / 10 * tick))
 		n, err := peer.conn.Write(piece)
 		sent += n
