@@ -325,7 +325,7 @@ func (c *call) rest() {
 // endInTime waits until done is closed. If the code under test doesn't end,
 // only the end of the process can stop it.
 func endInTime(done <-chan struct{}) {
-	if !lesson.EndsInTime(done, 1500*time.Millisecond) {
+	if !lesson.EndsInTime(done) {
 		lesson.Abort("A call of the frame package didn't return for over a second.\n\n"+
 			"Right now "+lesson.ReasonToWait()+".", "")
 	}

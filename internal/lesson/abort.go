@@ -15,16 +15,15 @@ import (
 // another process.
 func Abort(message, more string) { current.abort(message, more) }
 
-// EndsInTime waits until done is closed, at most for about the limit, and
-// reports whether it was. On a busy machine a second may be too short for any
-// call, so EndsInTime looks many times, however long that takes.
-func EndsInTime(done <-chan struct{}, limit time.Duration) bool {
-	const pause = 10 * time.Millisecond
-	for range limit / pause {
+// EndsInTime waits until done is closed, for about a second, and reports
+// whether it was. On a busy machine a second may be too short for any call, so
+// EndsInTime looks many times, however long that takes.
+func EndsInTime(done <-chan struct{}) bool {
+	for range 150 {
 		select {
 		case <-done:
 			return true
-		case <-time.After(pause):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	return false

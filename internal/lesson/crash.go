@@ -75,8 +75,8 @@ func distinctLines(text string) (lines []string) {
 	return lines
 }
 
-// Advice returns a sentence, with a space before it, about a crash that comes of
-// a common mistake. It returns "" if it doesn't know the crash's reason.
+// Advice returns a sentence, with a space before it, about a crash that comes
+// of a common mistake. It returns "" if it doesn't know the crash's reason.
 func Advice(reason string) string {
 	switch {
 	case strings.Contains(reason, "not *net.TCPConn"):

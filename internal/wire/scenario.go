@@ -254,9 +254,9 @@ func bubbled() (n int) {
 }
 
 // Errorf reports a failure. If a goroutine of the code under test is panicking,
-// that's the cause: then Errorf lets its deferred calls go on, so that the panic
-// ends the process and says why. If they don't end, Errorf reports the panic's
-// line.
+// that's the cause: then Errorf lets its deferred calls go on, so that the
+// panic ends the process and says why. If they don't end, Errorf reports the
+// panic's line.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
 	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
