@@ -256,11 +256,13 @@ func bubbled() (n int) {
 // Errorf reports a failure. If a goroutine of the code under test is panicking,
 // that's the cause: then Errorf lets its deferred calls go on, so that the
 // panic ends the process and says why. If they don't end, Errorf reports the
-// panic's line.
+// panic's line. If they recover, nothing was wrong with that.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
-	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
+	if lesson.Panicking() != "" && t.guard.first() == "" {
 		time.Sleep(time.Hour)
+	}
+	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
 		format, args = `
 			A goroutine of the program panicked at %s.
 
