@@ -322,11 +322,11 @@ func (c *call) rest() {
 	}
 }
 
-// endInTime waits until done is closed. If the code under test doesn't end,
-// only the end of the process can stop it.
+// endInTime waits until done is closed, when a call of the frame package has
+// returned.
 func endInTime(done <-chan struct{}) {
-	if !lesson.EndsInTime(done) {
-		lesson.Abort("A call of the frame package didn't return for over a second.\n\n"+
-			"Right now "+lesson.ReasonToWait()+".", "")
-	}
+	lesson.MustEnd(done, func() string {
+		return "A call of the frame package didn't return for over a second.\n\n" +
+			"Right now " + lesson.ReasonToWait() + "."
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 )
 
 // Abort fails the exercise that's running with a message, prints more below it,
@@ -14,20 +13,6 @@ import (
 // take memory or a whole CPU. Under [Run], the exercises that follow run in
 // another process.
 func Abort(message, more string) { current.abort(message, more) }
-
-// EndsInTime waits until done is closed, for about a second, and reports
-// whether it was. On a busy machine a second may be too short for any call, so
-// EndsInTime looks many times, however long that takes.
-func EndsInTime(done <-chan struct{}) bool {
-	for range 150 {
-		select {
-		case <-done:
-			return true
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	return false
-}
 
 // realStdout is os.Stdout before any [Output] takes its place.
 var realStdout = os.Stdout

@@ -6,7 +6,24 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// MustEnd waits until done is closed, when a call of the learner's code has
+// returned. After about a second it aborts the exercise with the message: only
+// the end of the process can stop such a call. On a busy machine a second may
+// be too short for any call, so MustEnd looks many times, however long that
+// takes.
+func MustEnd(done <-chan struct{}, message func() string) {
+	for range 150 {
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	Abort(message(), "")
+}
 
 // ReasonToWait says what a learner's goroutine in this process is doing now, as
 // part of a failure's message: "it polls in a loop, with a Sleep at
@@ -48,7 +65,7 @@ func reasonToWait(looks ...string) string {
 			case strings.HasPrefix(state, "chan ") || strings.HasPrefix(state, "select") ||
 				strings.Contains(state, "WaitGroup") || strings.HasPrefix(state, "sync.Cond"):
 				other = line[1]
-				if !strings.Contains(state, "(durable)") {
+				if strings.Contains(state, "bubble") && !strings.Contains(state, "(durable)") {
 					stuck = line[1]
 				}
 			case strings.HasPrefix(state, "running") || strings.HasPrefix(state, "runnable"):

@@ -30,13 +30,6 @@ type Peer struct {
 // and the server's end of its connection.
 func (t *T) AnsweredClient(answer string) (*Program, *Peer) {
 	t.Helper()
-	client, server, _ := t.answeredClient(answer)
-	return client, server
-}
-
-// answeredClient is AnsweredClient. It returns the listener as well.
-func (t *T) answeredClient(answer string) (*Program, *Peer, *Server) {
-	t.Helper()
 	listener := t.Listen()
 	client := t.Start()
 	server := listener.Accept(client)
@@ -44,20 +37,7 @@ func (t *T) answeredClient(answer string) (*Program, *Peer, *Server) {
 	server.Receive(len("hello"))
 	server.Send(answer)
 	client.Shows(answer)
-	return client, server, listener
-}
-
-// GoodRun starts the test binary as a client, types "hello", answers it, and
-// types "q". It returns what the client printed until it ended, or within a
-// second. Then no server listens any more.
-func (t *T) GoodRun(answer string) string {
-	t.Helper()
-	client, _, listener := t.answeredClient(answer)
-	client.Type("q\n")
-	client.Ended()
-	client.Stop()
-	listener.Close()
-	return client.Output()
+	return client, server
 }
 
 // Dial connects a client to the program on [Addr] as soon as the program
@@ -172,9 +152,9 @@ func (s *Server) flag() string {
 // address is for.
 func (s *Server) why(p *Program) string {
 	why := p.why("Dial", "connection")
-	if why == "" && s.flag() != "" {
-		why = "\n\nThe flag's address is for net.DialTimeout(\"tcp\", …), as it is. Its host may " +
-			"be any, such as [::1]."
+	if why == "" && s.flag() != "" && !p.Crashed() {
+		why = "\n\nDoes main pass the flag's address to net.DialTimeout(\"tcp\", …) as it is? " +
+			"Its host may be any, such as [::1]."
 	}
 	return why
 }

@@ -269,7 +269,7 @@ var exhibits = map[string]func(t *program.T){
 	"no client dials":    func(t *program.T) { t.Listen().Accept(t.Start("stderr")) },
 	"in use":             func(t *program.T) { t.Start("echo") },
 	"in use, IPv6":       func(t *program.T) { t.Start("echo") },
-	"can't listen":       func(t *program.T) { t.Start("echo") },
+	"can't listen":       func(t *program.T) { t.ListenOn("192.0.2.1") }, // for documentation only
 	"does not compile":   func(t *program.T) { t.Build("./testdata/broken") },
 	"memory": func(t *program.T) {
 		p := t.Start("memory")
@@ -308,7 +308,7 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			"[::1]:20000 is in use: is your server still running in another terminal?",
 		},
 		"can't listen": {
-			"The test couldn't listen: listen tcp 127.0.0.1:20000:", "No program answers there.",
+			"The test couldn't listen: listen tcp 192.0.2.1:0:", "No program answers there.",
 		},
 		"does not compile": {"testdata/broken doesn't compile", "undefined: missing"},
 		"memory": {
@@ -321,10 +321,6 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestProgram_FailsInPlainWords$", "-test.v")
 			cmd.Env = append(os.Environ(), "EXHIBIT="+name)
-			if name == "can't listen" {
-				occupy(t)
-				cmd.Env = append(cmd.Env, program.HasTurn+"=1")
-			}
 			addr := map[string]string{"in use": program.Addr, "in use, IPv6": "[::1]:20000"}[name]
 			if addr != "" {
 				program.TakeTurn(&lesson.Exercise{T: t})
@@ -350,21 +346,6 @@ func TestProgram_FailsInPlainWords(t *testing.T) {
 			}
 		})
 	}
-}
-
-// occupy makes port 20000 one that no program listens on, and that no program
-// can listen on: it belongs to a client's end of a connection.
-func occupy(t *testing.T) {
-	t.Helper()
-	program.TakeTurn(&lesson.Exercise{T: t})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
-	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20000}}
-	conn, err := from.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	conn.(*net.TCPConn).SetLinger(0) // a reset, so that the port is free at once
-	t.Cleanup(func() { conn.Close() })
 }
 
 func TestProgram_ComesToRest(t *testing.T) {

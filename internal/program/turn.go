@@ -41,7 +41,7 @@ func TakeTurn(e *lesson.Exercise) {
 	e.Cleanup(func() { hasTurn = false })
 	for _, addr := range []string{Addr, "[::1]:20000"} {
 		if Reaches(addr) {
-			e.Fatalf("%s is in use: is your server still running in another terminal?", addr)
+			e.Fatalf(inUse, addr)
 		}
 	}
 	// Dialing isn't enough on every system: some let a program listen on
@@ -53,11 +53,16 @@ func TakeTurn(e *lesson.Exercise) {
 func listen(e *lesson.Exercise, addr string) net.Listener {
 	e.Helper()
 	ln, err := net.Listen("tcp", addr)
-	if err != nil {
+	switch {
+	case err != nil && Reaches(addr):
+		e.Fatalf(inUse, addr)
+	case err != nil:
 		e.Fatalf(cannotListen, err)
 	}
 	return ln
 }
+
+const inUse = "%s is in use: is your server still running in another terminal?"
 
 const cannotListen = `
 	The test couldn't listen: %v.

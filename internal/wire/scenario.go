@@ -255,19 +255,21 @@ func bubbled() (n int) {
 
 // Errorf reports a failure. If a goroutine of the code under test is panicking,
 // that's the cause: then Errorf lets its deferred calls go on, so that the
-// panic ends the process and says why. If they don't end, Errorf reports the
-// panic's line. If they recover, nothing was wrong with that.
+// panic ends the process, or its Task, and says why. If they don't end, Errorf
+// reports the panic's line.
 func (t *T) Errorf(format string, args ...any) {
 	t.Helper()
 	if lesson.Panicking() != "" && t.guard.first() == "" {
-		time.Sleep(time.Hour)
-	}
-	if line := lesson.Panicking(); line != "" && t.guard.first() == "" {
-		format, args = `
-			A goroutine of the program panicked at %s.
+		t.Sleep(time.Hour)
+		if trouble := t.guard.first(); trouble != "" {
+			format, args = "%s", []any{trouble}
+		} else if line := lesson.Panicking(); line != "" {
+			format, args = `
+				A goroutine of the program panicked at %s.
 
-			Its deferred calls never end. Without them, the panic would end the whole program,
-			and every connection with it.`, []any{line}
+				Its deferred calls never end. Until they do, the goroutine goes no further, and
+				nothing says why it panicked.`, []any{line}
+		}
 	}
 	t.Exercise.Errorf(format, args...)
 }
