@@ -225,7 +225,8 @@ func Test15_SendsTheLastLine(t *testing.T) {
 	wire.Test(e, "a reset after the end of the input", lateResetIsAnError)
 	wire.Test(e, "a server that closes while CloseWrite is still running", fastServerIsAGoodEnd)
 	wire.Test(e, "a connection without CloseWrite", connectionIsClosedInstead)
-	wire.Test(e, "a server that closes just when the input ends", serverClosesAtTheSameTime)
+	wire.Test(e, "a server that closes just when the input ends",
+		func(t *wire.T) { t.EndBothSides(echo.Run) })
 	e.AgainUnderRace()
 }
 
@@ -362,20 +363,6 @@ func connectionIsClosedInstead(t *wire.T) {
 
 		This connection can't end one half alone. Close it and return: that tells the server
 		that nothing more comes.`, running)
-}
-
-// Only the race detector can fail this. Which of the two ends comes first is
-// unpredictable, so there are many tries.
-func serverClosesAtTheSameTime(t *wire.T) {
-	for range 50 {
-		keyboard, _, server, running := t.RunClient(echo.Run)
-		keyboard.Type("one\n")
-		server.Receive()
-
-		keyboard.End()
-		server.Close()
-		running.Returned() // with an error, or with nil
-	}
 }
 
 func Test16_NoticesWhenTheServerGoesAway(t *testing.T) {

@@ -982,22 +982,8 @@ func Test19_StillShutsDownGracefully(t *testing.T) {
 	}
 	wire.Test(e, "Shutdown, while process ends a Write", shutdownDuringAWrite)
 	wire.Test(e, "a connection that has no CloseWrite", connectionWithoutCloseWrite)
-	wire.Test(e, "ten clients that have left", func(t *wire.T) {
-		goroutinesOfClients(t, closesAfterAnAnswer)
-	})
-	for _, client := range []struct {
-		scenario string
-		leaves   func(t *wire.T, client *wire.Peer)
-	}{
-		{"ten clients that have half-closed", halfClosesAfterAnAnswer},
-		{"ten clients that have reset", resetsAfterAnAnswer},
-		{"ten clients that have reset during an answer", resetsDuringAnAnswer},
-		{"ten clients that have closed within a frame", closesWithinAFrame},
-		{"ten clients that have sent a bad header", sendsABadHeader},
-		{"ten clients that were silent for longer than IdleTimeout", isSilent},
-		{"ten clients that read nothing for longer than WriteTimeout", readsNothing},
-	} {
-		wire.Test(e, client.scenario, func(t *wire.T) { goroutinesOfClients(t, client.leaves) })
+	for _, way := range waysOut {
+		wire.Test(e, way.scenario, func(t *wire.T) { goroutinesEnd(t, way.leave) })
 	}
 }
 
@@ -1244,14 +1230,14 @@ func connectionWithoutCloseWrite(t *wire.T) {
 		The server had closed the only connection. Shutdown didn't return nil: it %s.`, stopping)
 }
 
-// goroutinesOfClients counts goroutines when clients have left, each in the
-// same way.
-func goroutinesOfClients(t *wire.T, leave func(t *wire.T, client *wire.Peer)) {
+func goroutinesEnd(t *wire.T, leave func(client *wire.Peer)) {
 	server := &echo.Server{IdleTimeout: time.Minute, WriteTimeout: time.Minute}
 	ln, _ := t.Serve(server)
 	comeAndGo := func() {
 		client := ln.Dial()
-		leave(t, client)
+		client.Send(wire.Frames("hello"))
+		client.Receive()
+		leave(client)
 		time.Sleep(time.Second)
 	}
 	comeAndGo()
@@ -1268,50 +1254,39 @@ func goroutinesOfClients(t *wire.T, leave func(t *wire.T, client *wire.Peer)) {
 		goroutine must end with its client, however the client leaves.`, t.Goroutines()-before)
 }
 
-func closesAfterAnAnswer(t *wire.T, client *wire.Peer) {
-	client.Send(wire.Frames("hello"))
-	client.Receive()
-	client.Close()
-}
-
-func halfClosesAfterAnAnswer(t *wire.T, client *wire.Peer) {
-	client.Send(wire.Frames("hello"))
-	client.Receive()
-	client.CloseWrite()
-}
-
-func resetsAfterAnAnswer(t *wire.T, client *wire.Peer) {
-	client.Send(wire.Frames("hello"))
-	client.Receive()
-	client.Reset()
-}
-
-func resetsDuringAnAnswer(t *wire.T, client *wire.Peer) {
-	client.Hold(0)
-	client.Send(wire.Frames("hello"))
-	t.Wait() // the server waits in Write
-	client.Reset()
-}
-
-func closesWithinAFrame(t *wire.T, client *wire.Peer) {
-	client.Send(wire.Frames("not whole")[:7])
-	t.Wait()
-	client.Close()
-}
-
-func sendsABadHeader(t *wire.T, client *wire.Peer) {
-	client.Send("\xff\xff\xff\xff")
-	time.Sleep(10 * time.Second) // the server may read on for a while
-}
-
-func isSilent(t *wire.T, client *wire.Peer) {
-	client.Send(wire.Frames("hello"))
-	client.Receive()
-	time.Sleep(67 * time.Second) // the server may be late by a tenth
-}
-
-func readsNothing(t *wire.T, client *wire.Peer) {
-	client.Hold(0)
-	client.Send(wire.Frames("hello"))
-	time.Sleep(67 * time.Second) // the server may be late by a tenth
+// waysOut are the ways in which a client leaves after its first answer. The
+// server may be late by a tenth, and may read on for a while.
+var waysOut = []struct {
+	scenario string
+	leave    func(client *wire.Peer)
+}{
+	{"ten clients that have left", (*wire.Peer).Close},
+	{"ten clients that have half-closed", (*wire.Peer).CloseWrite},
+	{"ten clients that have reset", (*wire.Peer).Reset},
+	{"ten clients that have reset during an answer",
+		func(client *wire.Peer) {
+			client.Hold(0)
+			client.Send(wire.Frames("hello"))
+			time.Sleep(time.Second) // the server waits in Write
+			client.Reset()
+		}},
+	{"ten clients that have closed within a frame",
+		func(client *wire.Peer) {
+			client.Send(wire.Frames("not whole")[:7])
+			time.Sleep(time.Second)
+			client.Close()
+		}},
+	{"ten clients that have sent a bad header",
+		func(client *wire.Peer) {
+			client.Send("\xff\xff\xff\xff")
+			time.Sleep(10 * time.Second)
+		}},
+	{"ten clients that were silent for longer than IdleTimeout",
+		func(*wire.Peer) { time.Sleep(67 * time.Second) }},
+	{"ten clients that read nothing for longer than WriteTimeout",
+		func(client *wire.Peer) {
+			client.Hold(0)
+			client.Send(wire.Frames("hello"))
+			time.Sleep(67 * time.Second)
+		}},
 }

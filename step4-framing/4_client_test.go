@@ -261,7 +261,8 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		func(t *wire.T) { badHeaderIsAnError(t, false) })
 	wire.Test(e, "a header that announces one byte more than 1 MiB, after the end of the input",
 		func(t *wire.T) { badHeaderIsAnError(t, true) })
-	wire.Test(e, "a server that closes just when the input ends", serverClosesAtTheSameTime)
+	wire.Test(e, "a server that closes just when the input ends",
+		func(t *wire.T) { t.EndBothSides(echo.Run) })
 	e.AgainUnderRace()
 }
 
@@ -463,20 +464,6 @@ func badHeaderIsAnError(t *wire.T, afterTheInput bool) {
 		client needs the limit as much as the server: without one, a header decides how much memory
 		it takes.`,
 		running)
-}
-
-// Only the race detector can fail this. Which of the two ends comes first is
-// unpredictable, so there are many tries.
-func serverClosesAtTheSameTime(t *wire.T) {
-	for range 50 {
-		keyboard, _, server, running := t.RunClient(echo.Run)
-		keyboard.Type("one\n")
-		server.Receive()
-
-		keyboard.End()
-		server.Close()
-		running.Returned() // with an error, or with nil
-	}
 }
 
 func Test22_RunsClientAndServerTogether(t *testing.T) {

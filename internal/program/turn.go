@@ -39,6 +39,7 @@ func TakeTurn(e *lesson.Exercise) {
 	}
 	hasTurn = true
 	e.Cleanup(func() { hasTurn = false })
+	// A test that tries [::1]:20000 must find the learner's server or none.
 	for _, addr := range []string{Addr, "[::1]:20000"} {
 		if Reaches(addr) {
 			e.Fatalf(inUse, addr)
@@ -88,21 +89,24 @@ func waitForTurn(e *lesson.Exercise) net.Listener {
 			go greet(turn)
 			return turn
 		}
-		inTurn, greets := holdsTurn()
-		if inTurn {
-			refused = 0
-		} else if refused++; refused == 20 { // a test may end just then
-			e.Fatalf(cannotListen, err)
-		}
-		if !inTurn || greets {
+		switch inTurn, greets := holdsTurn(); {
+		case !inTurn:
 			strangers = 0
-		} else if strangers++; strangers == 3 { // as above
-			e.Fatalf(`
-				Another program uses %s, which the test needs.
+			if refused++; refused == 20 { // a test may end just then
+				e.Fatalf(cannotListen, err)
+			}
+		case greets:
+			strangers, refused = 0, 0
+		default:
+			refused = 0
+			if strangers++; strangers == 3 { // as above
+				e.Fatalf(`
+					Another program uses %s, which the test needs.
 
-				The course's tests listen there to take turns on port 20000. End that program. It
-				may be a test of the course that's stopped, in a debugger for example.`,
-				turnstile)
+					The course's tests listen there to take turns on port 20000. End that program.
+					It may be a test of the course that's stopped, in a debugger for example.`,
+					turnstile)
+			}
 		}
 		if time.Now().After(end) {
 			e.Fatalf("The test waited for its turn on %s, but another test of the course didn't "+

@@ -177,6 +177,21 @@ func (t *T) RunClient(run func(conn net.Conn, in io.Reader, out io.Writer) error
 	return keyboard, screen, server, running
 }
 
+// EndBothSides ends a client's input, and closes the server's end at the same
+// time. Which of the two comes first is unpredictable, so EndBothSides tries
+// often. What the client returns doesn't matter: only the race detector can
+// fail this.
+func (t *T) EndBothSides(run func(conn net.Conn, in io.Reader, out io.Writer) error) {
+	for range 50 {
+		keyboard, _, server, running := t.RunClient(run)
+		keyboard.Type("one\n")
+		server.Receive()
+		keyboard.End()
+		server.Close()
+		running.Returned()
+	}
+}
+
 // clientName returns the next client's address, with a port of its own, as the
 // kernel picks one.
 func (t *T) clientName() net.Addr {
