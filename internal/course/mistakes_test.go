@@ -199,7 +199,7 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	}
 	caught := m.caughtBy(tr.step)
 	require.NotEmptyf(t, caught, "mistakes/%s names no exercise of %s", m.name, m.step)
-	v := tr.judgeMistake(t, m, only(tr.exercisesUpTo(caught[len(caught)-1].number)))
+	v := tr.judgeMistake(t, m, only(tr.exercisesFor(m)))
 
 	var red []string
 	for name, result := range v.results {
@@ -225,9 +225,13 @@ func (tr *trial) catch(t *testing.T, m mistake) string {
 	return message(caught[0], v.results[caught[0].test])
 }
 
-// exercisesUpTo returns the exercises in the trial's files, up to the one with
-// the number last.
-func (tr *trial) exercisesUpTo(last int) []exercise {
+// exercisesFor returns the exercises in the trial's files, up to the last one
+// that the mistake names.
+func (tr *trial) exercisesFor(m mistake) []exercise {
+	last := 0
+	for _, e := range m.caughtBy(tr.step) {
+		last = max(last, e.number)
+	}
 	var all []exercise
 	for _, e := range tr.step.exercises {
 		if slices.Contains(tr.tests, path.Base(e.file)) && e.number <= last {

@@ -120,7 +120,7 @@ func (tr *trial) binary(t *testing.T, race string) string {
 		tests := "-gcflags=example.com/tcp-steps/" + tr.step.name + "/.../tests=-l -dwarf=false"
 		build := command(dir, "test", "-c", race, "-vet=off", tests, "-ldflags=-s -w", "-o", file,
 			".")
-		build.Env = append(build.Env, "GOGC=400") // compilers that collect less are faster
+		build.Env = append(build.Env, "GOGC=off") // compilers that collect nothing are faster
 		out, err := build.CombinedOutput()
 		require.NoErrorf(t, err, "%s", out)
 		tr.binaries[race] = file
@@ -141,7 +141,7 @@ func (tr *trial) lay(t *testing.T) {
 			write(t, filepath.Join(place, filepath.FromSlash(name)), text)
 		}
 		v.make(t, place)
-		for name, text := range tests {
+		for name, text := range tr.testsFor(t, v, tests) {
 			writeTest(t, place, name, text)
 		}
 		walk(t, place, func(file string) {
@@ -155,6 +155,18 @@ func (tr *trial) lay(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(t, module, tests))
 	usePort(t, tr.port, dir, filepath.Join(dir, "../internal/program"))
+}
+
+// testsFor returns the test files for a variant. Those for a mistake have only
+// the exercises that run with it.
+func (tr *trial) testsFor(t *testing.T, v variant, tests map[string]string) map[string]string {
+	t.Helper()
+	m, ok := v.(mistake)
+	if !ok {
+		return tests
+	}
+	which := regexp.MustCompile(only(tr.exercisesFor(m)))
+	return cut(t, tests, which.MatchString)
 }
 
 // usePort makes the files in the folders use the port instead of 20000, and the

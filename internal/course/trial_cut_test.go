@@ -1,0 +1,108 @@
+package course
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// cut returns a step's test files without the bodies of the exercises that
+// needn't run, and of the functions that only those call. With an empty cache,
+// compiling the tests once more for each mistake takes longer than anything
+// else in the proof. All other code stays on its line.
+func cut(t *testing.T, files map[string]string, runs func(test string) bool) map[string]string {
+	t.Helper()
+	c := cutter{position: token.NewFileSet(), functions: map[string]*ast.FuncDecl{},
+		needed: map[*ast.FuncDecl]bool{}, names: map[string]bool{}}
+	parsed := map[string]*ast.File{}
+	for name, text := range files {
+		file, err := parser.ParseFile(c.position, name, text, 0)
+		require.NoError(t, err)
+		parsed[name] = file
+		for _, f := range functionsOf(file) {
+			c.functions[f.Name.Name] = f
+		}
+	}
+	for _, file := range parsed {
+		for _, declaration := range file.Decls {
+			f, ok := declaration.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || f.Name.Name == "TestMain" || runs(f.Name.Name) {
+				c.need(declaration)
+			} else {
+				c.need(f.Type)
+			}
+		}
+	}
+	short := map[string]string{}
+	for name, text := range files {
+		short[name] = c.cut(text, parsed[name])
+	}
+	return short
+}
+
+// functionsOf returns a file's functions that aren't methods.
+func functionsOf(file *ast.File) (all []*ast.FuncDecl) {
+	for _, declaration := range file.Decls {
+		if f, ok := declaration.(*ast.FuncDecl); ok && f.Recv == nil {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+type cutter struct {
+	position  *token.FileSet
+	functions map[string]*ast.FuncDecl // by name
+	needed    map[*ast.FuncDecl]bool
+	names     map[string]bool // file/name: what needed code uses in each file
+}
+
+// need notes what the code uses. It takes any identifier with a function's name
+// for that function, so it may find too many, but never too few.
+func (c *cutter) need(code ast.Node) {
+	if f, ok := code.(*ast.FuncDecl); ok {
+		c.needed[f] = true
+	}
+	ast.Inspect(code, func(n ast.Node) bool {
+		name, ok := n.(*ast.Ident)
+		if !ok {
+			return true
+		}
+		c.names[path.Join(c.position.File(name.Pos()).Name(), name.Name)] = true
+		if f := c.functions[name.Name]; f != nil && !c.needed[f] {
+			c.need(f)
+		}
+		return true
+	})
+}
+
+// cut returns the text of a file without the bodies that aren't needed.
+func (c *cutter) cut(text string, file *ast.File) string {
+	at := func(p token.Pos) int { return c.position.Position(p).Offset }
+	for _, f := range slices.Backward(functionsOf(file)) {
+		if !c.needed[f] {
+			begin, end := at(f.Body.Lbrace)+1, at(f.Body.Rbrace)
+			lines := strings.Count(text[begin:end], "\n")
+			text = text[:begin] + " panic(0)" + strings.Repeat("\n", lines) + text[end:]
+		}
+	}
+	for _, spec := range slices.Backward(file.Imports) {
+		quoted := spec.Path.Value
+		place, _ := strconv.Unquote(quoted)
+		name := path.Base(place)
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		if !c.names[path.Join(c.position.File(file.Pos()).Name(), name)] { // an unused import doesn't compile
+			text = text[:at(spec.Pos())] + "_ " + quoted + text[at(spec.End()):]
+		}
+	}
+	return text
+}
