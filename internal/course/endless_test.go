@@ -57,6 +57,7 @@ var learnersFunctions = []struct {
 		"for {\n\tw.w.Write(payload)\n}"},
 	{"step4-framing", "frame/frame.go", "Writer.Flush", "Test04", "output",
 		"for {\n\tw.w.Write(nil)\n}"},
+	{"step4-framing", "client.go", "Run", "Test20", "loop", "for {\n\tin.Read(nil)\n}"},
 	{"step4-framing", "cmd/client/main.go", "main", "Test22", "goroutines",
 		"for {\n\tos.Stdin.Read(nil)\n}"},
 }

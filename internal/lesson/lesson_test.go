@@ -72,6 +72,7 @@ func TestCrashing(t *testing.T) {
 			require.NoError(e, err)
 			require.NoError(e, self.Kill())
 		default:
+			e.Scenario("a goroutine that panics")
 			go func() { panic("out of order") }()
 		}
 		select {}
@@ -189,7 +190,8 @@ func TestStart_ForgetsWhatHasTurnedGreen(t *testing.T) {
 }
 
 func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
-	require.Equal(t, `        The program exited with status 1 in the middle of the exercise.
+	require.Equal(t, `    lesson_test.go: The program exited with status 1 in the middle of
+        the exercise.
 
         log.Fatal and os.Exit end the whole program at once, and every
         connection with it. Return instead. A function that has a connection
@@ -205,7 +207,8 @@ func TestRun_TellsThatTheProcessWasEnded(t *testing.T) {
 }
 
 func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
-	require.Equal(t, `        A goroutine that the program started crashed: out of order
+	require.Equal(t, `    lesson_test.go: A goroutine that panics:
+        A goroutine that the program started crashed: out of order
 
         A panic in any goroutine ends the whole program, and every connection
         with it. No other goroutine can recover from it.
@@ -216,13 +219,15 @@ func TestRun_TellsThatAGoroutineCrashed(t *testing.T) {
 `, run(t, "LESSON=crashes", "-test.run=TestCrashing", "-test.paniconexit0"))
 	require.Contains(t, run(t, "LESSON=crashes,HOW=in a bubble", "-test.run=TestCrashing",
 		"-test.paniconexit0"),
-		"        The function that the test called crashed: out of order\n")
+		"    lesson_test.go: The function that the test called crashed: out of\n        order\n")
 	require.Contains(t, run(t, "LESSON=crashes,HOW=by os.Exit", "-test.run=TestCrashing",
 		"-test.paniconexit0"),
-		"        The program called os.Exit.\n\n        os.Exit ends the whole program at once")
+		"    lesson_test.go: The program called os.Exit.\n\n"+
+			"        os.Exit ends the whole program at once")
 	if runtime.GOOS != "windows" { // where a killed process has an exit status
 		require.Contains(t, run(t, "LESSON=crashes,HOW=by the system", "-test.run=TestCrashing",
-			"-test.paniconexit0"), "The system ended the program in the middle of the exercise")
+			"-test.paniconexit0"), "The system ended the program in the middle of the\n"+
+			"        exercise")
 	}
 }
 
@@ -271,7 +276,7 @@ func TestAgainUnderRace(t *testing.T) {
 	if strings.Contains(said, "Only the race detector can check") {
 		t.Skip(out)
 	}
-	require.Equal(t, `    lesson_test.go: All answers were right, but the race detector
+	require.Equal(t, `    lesson_test.go: Everything else passed, but the race detector
         found a data race.
 
         Two goroutines used the same memory without synchronizing, and at least

@@ -66,10 +66,10 @@ func (l *lineWriter) flush() {
 	}
 }
 
-// An indented writer indents each line by four blanks, as t.Output does.
-type indented struct{ w io.Writer }
+// An indentWriter indents each line by four blanks, as t.Output does.
+type indentWriter struct{ w io.Writer }
 
-func (i indented) Write(p []byte) (int, error) {
+func (i indentWriter) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {
 		fmt.Fprintf(i.w, "    %s", line)
 	}

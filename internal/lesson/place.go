@@ -39,11 +39,8 @@ func (p place) String() string { return fmt.Sprint(p.number, " ", p.title) }
 // directions returns the last lines of a failure, which say where to go.
 // t.Output indents them.
 func (p place) directions() string {
-	text := "    read on: " + p.section + "\n"
-	if p.edit != "" {
-		text += "    edit:    " + stepFolder() + "/" + p.edit + "\n"
-	}
-	return text + p.progress()
+	return "    read on: " + p.section + "\n" +
+		"    edit:    " + stepFolder() + "/" + p.edit + "\n" + p.progress()
 }
 
 // stepFolder returns the name of the folder with the go.mod that the tests

@@ -34,7 +34,9 @@ func (e *Exercise) AgainUnderRace() {
 		e.Skip(wrap("Everything passes so far. Only the race detector can check the rest, but "+
 			err.Error()+".", firstWidth))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), raceTimeout)
+	limit, stop := e.untilLimit()
+	defer stop()
+	ctx, cancel := context.WithTimeout(limit, raceTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, file, "-test.run=^"+e.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), supervised+"=", RaceOptions())
@@ -43,12 +45,12 @@ func (e *Exercise) AgainUnderRace() {
 	switch race := DataRace(text); {
 	case err == nil:
 	case race != "":
-		e.Fatalf("All answers were right, but %s", race)
+		e.Fatalf("Everything else passed, but %s", race)
 	case ctx.Err() != nil:
 		e.SkipForNow(`
 			Everything passes so far. Only the race detector can check the rest, but a second
-			run under it didn't end within a minute. Everything takes longer there. Run the
-			tests again, if possible while this machine does little else.`)
+			run under it didn't end in time. Everything takes longer there. Run the tests again,
+			if possible while this machine does little else.`)
 	default:
 		e.Fatalf(`
 			The exercise passed, but a second run under the race detector failed. Everything
@@ -75,11 +77,16 @@ func DataRace(text string) string {
 
 const raceTimeout = time.Minute
 
-// raceReserve returns how much of go test's time limit a build with the race
-// detector must leave to the exercises: half a minute, or a third of a short
-// limit.
-func raceReserve(limit time.Duration) time.Duration {
-	return min(30*time.Second, limit/3)
+// untilLimit returns a context for the work that the race detector adds. It
+// ends before go test's time limit, half a minute or a third of the remaining
+// time, so that the exercises have the rest.
+func (e *Exercise) untilLimit() (context.Context, context.CancelFunc) {
+	deadline, ok := e.Deadline()
+	if !ok {
+		return context.WithCancel(context.Background())
+	}
+	reserve := min(30*time.Second, time.Until(deadline)/3)
+	return context.WithDeadline(context.Background(), deadline.Add(-reserve))
 }
 
 // RaceOptions returns the environment variable "GORACE=…" for a process that
@@ -106,12 +113,8 @@ func buildForRace(e *Exercise) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "race.test.exe")
-	ctx := context.Background()
-	if deadline, ok := e.Deadline(); ok {
-		var cancel func()
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-raceReserve(time.Until(deadline))))
-		defer cancel()
-	}
+	ctx, cancel := e.untilLimit()
+	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "test", "-race", "-vet=off", "-ldflags=-w", "-c", "-o",
 		file, ".")
 	// After an interrupt, go test cleans up. Not every system has interrupts.
@@ -148,10 +151,11 @@ func tryStart(file string) error {
 }
 
 // firstLine returns the first line of text, or "". It passes over the go
-// command's headings, such as "# runtime/cgo".
+// command's headings, such as "# runtime/cgo" and "=== RUN".
 func firstLine(text string) string {
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "# ") {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "# ") && !strings.HasPrefix(line, "=== ") {
 			return line
 		}
 	}
@@ -175,10 +179,13 @@ var wrapper = regexp.MustCompile(`(?m)^ *\S*gowrap\d+\(\)\n.*\n`)
 var messageStart = regexp.MustCompile(`(?m)^    \w+_test\.go:\d+: `)
 
 // firstMessage returns, as one line, the first failure's message in what go
-// test printed.
+// test printed, or how the process crashed.
 func firstMessage(text string) string {
 	start := messageStart.FindStringIndex(text)
 	if start == nil {
+		if crash := Crash(text); crash != "" {
+			return "the program crashed" + crash
+		}
 		return firstLine(text)
 	}
 	message := text[start[1]:]

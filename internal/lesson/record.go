@@ -77,11 +77,9 @@ func (r *record) abort(message, more string) {
 	if r.Test == "" {
 		return
 	}
-	e := &Exercise{scenario: r.Scenario}
-	text := strings.ReplaceAll(e.sentence(message), "\n", "\n        ")
 	var out strings.Builder
-	fmt.Fprintf(&out, "    %s: %s\n", r.Line, text)
-	fmt.Fprint(indented{&out}, more)
+	out.WriteString(r.failure(message))
+	fmt.Fprint(indentWriter{&out}, more)
 	if os.Getenv(supervised) == "" {
 		os.Remove(r.Output)
 		fmt.Fprintf(realStdout, "%s--- FAIL: %s (%.2fs)\n", out.String(), r.Test,
@@ -120,6 +118,14 @@ func load(dir string) state {
 		json.NewDecoder(file).Decode(&s)
 	}
 	return s
+}
+
+// failure returns the failure of the scenario that was running, as go test
+// prints it.
+func (s state) failure(message string) string {
+	e := &Exercise{scenario: s.Scenario}
+	text := strings.ReplaceAll(e.sentence(message), "\n", "\n        ")
+	return fmt.Sprintf("    %s: %s\n", s.Line, text)
 }
 
 // place returns where the exercise stands in the course.

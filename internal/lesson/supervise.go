@@ -164,19 +164,18 @@ func (s *supervisor) without(ran []string) string {
 	return pattern
 }
 
-// tell writes the failure of an exercise within which its process ended, with
-// how the process ended and what it printed about a crash.
+// tell writes the failure of an exercise within which its process ended: in
+// which scenario, how the process ended, and what it printed about a crash.
 func (s state) tell(w io.Writer, process *os.ProcessState, crash string) {
 	var out strings.Builder
 	if s.Aborts != "" {
 		out.WriteString(s.Aborts)
 	} else {
-		text := strings.ReplaceAll(wrap(reason(process, crash), width), "\n", "\n        ")
-		fmt.Fprintf(&out, "        %s\n", text)
-		fmt.Fprint(indented{&out}, OutputText(firstMiB(s.Output)))
+		out.WriteString(s.failure(reason(process, crash)))
+		fmt.Fprint(indentWriter{&out}, OutputText(firstMiB(s.Output)))
 	}
 	if p := s.place(); p.section != "" {
-		fmt.Fprint(indented{&out}, "\n"+p.directions())
+		fmt.Fprint(indentWriter{&out}, "\n"+p.directions())
 	}
 	marker := ""
 	if strings.Contains(flag.Lookup("test.v").Value.String(), "test2json") {
@@ -190,8 +189,8 @@ func (s state) tell(w io.Writer, process *os.ProcessState, crash string) {
 func reason(process *os.ProcessState, crash string) string {
 	why, _, _ := strings.Cut(Crash(crash), " [recovered")
 	switch {
-	case strings.Contains(crash, osExit):
-		return "The program called os.Exit" + strings.TrimSuffix(why, ": "+osExit) + `.
+	case strings.Contains(crash, OSExit):
+		return "The program called os.Exit" + strings.TrimSuffix(why, ": "+OSExit) + `.
 
 			os.Exit ends the whole program at once, and every connection with it. Return
 			instead. A function that has a connection must close it first, with defer or
@@ -219,8 +218,8 @@ func reason(process *os.ProcessState, crash string) string {
 		defer or before each return.`, process.ExitCode())
 }
 
-// osExit is the value with which the package testing panics at os.Exit(0).
-const osExit = "unexpected call to os.Exit(0) during test"
+// OSExit is the value with which the package testing panics at os.Exit(0).
+const OSExit = "unexpected call to os.Exit(0) during test"
 
 // uncached is the name of an empty file. A supervised process makes it to keep
 // go test from caching its verdict.

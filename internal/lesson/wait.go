@@ -10,8 +10,8 @@ import (
 )
 
 // MustEnd waits until done is closed, when a call of the learner's code has
-// returned. After about a second it aborts the exercise with the message: only
-// the end of the process can stop such a call. On a busy machine a second may
+// returned. After a second and a half it aborts the exercise with the message:
+// only the end of the process can stop such a call. On a busy machine that may
 // be too short for any call, so MustEnd looks many times, however long that
 // takes.
 func MustEnd(done <-chan struct{}, message func() string) {

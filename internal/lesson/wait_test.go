@@ -39,9 +39,9 @@ func TestReasonToWait(t *testing.T) {
 	require.Equal(t, "it polls in a loop, with a Sleep at server.go:50", reasonToWait(test+polls))
 }
 
-// What holds up the clock of a bubble is the cause. A goroutine that sleeps
-// meanwhile isn't, unless it's the one that runs now and then.
-func TestReasonToWait_LeavesOutWhoSleeps(t *testing.T) {
+// The goroutine that holds up the bubble's clock is the cause. A goroutine that
+// sleeps meanwhile isn't, unless it's the one that runs now and then.
+func TestReasonToWait_LeavesOutSleepingGoroutines(t *testing.T) {
 	const sleeps = `goroutine 7 [sleep (durable), synctest bubble 1]:
 time.Sleep(0x1)
 	/go/time.go:1 +0x1
@@ -95,4 +95,13 @@ example.com/tcp-steps/step3-concurrency.(*Server).process(...)
 `
 	require.Equal(t, "process.go:31", panicking(panics))
 	require.Empty(t, panicking(strings.ReplaceAll(panics, "\npanic(", "\nmain.f(")))
+}
+
+func TestFirstMessage(t *testing.T) {
+	require.Equal(t, "One, two.", firstMessage("=== RUN   Test01_A\n    a_test.go:7: One,\n"+
+		"        two.\n\n        three\n--- FAIL: Test01_A (0.00s)\n"))
+	require.Equal(t, "the program crashed: send on closed channel",
+		firstMessage("=== RUN   Test01_A\npanic: send on closed channel\n\n"+
+			"goroutine 7 [running]:\nmain.main()\n"))
+	require.Equal(t, "exit status 3", firstMessage("=== RUN   Test01_A\nexit status 3\n"))
 }

@@ -11,13 +11,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"example.com/tcp-steps/internal/lesson"
 )
 
-// A Built is a learner's program that [T.Build] has built.
-type Built struct {
+// A Binary is a learner's program that [T.Build] has built.
+type Binary struct {
 	t    *T
 	file string
 }
@@ -25,7 +24,6 @@ type Built struct {
 // built holds the folder for what this process has built, and the patterns that
 // it has built already, such as "./cmd/...".
 var built struct {
-	sync.Mutex
 	dir      string
 	patterns []string
 }
@@ -37,10 +35,8 @@ var built struct {
 //
 // Build fails the exercise if the program doesn't compile, and skips it if the
 // go command isn't available.
-func (t *T) Build(folder string) *Built {
+func (t *T) Build(folder string) *Binary {
 	t.Helper()
-	built.Lock()
-	defer built.Unlock()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skipf("This exercise builds a program, but the go command isn't available here: %v.", err)
 	}
@@ -53,16 +49,15 @@ func (t *T) Build(folder string) *Built {
 	}
 	if _, err := os.Stat(file); err != nil {
 		if out, err := build(folder).CombinedOutput(); err != nil {
-			t.Fatalf("%s doesn't compile:\n\n%s", strings.TrimLeft(folder, "./"),
+			t.Fatalf("%s doesn't compile:\n\n%s", path.Clean(folder),
 				indent(strings.TrimSpace(string(out))))
 		}
 	}
-	return &Built{t, file}
+	return &Binary{t, file}
 }
 
 // buildAll builds the programs that a pattern matches, unless it has done so.
-// What doesn't compile tells only the exercise that needs it. The caller holds
-// built.
+// What doesn't compile tells only the exercise that needs it.
 func buildAll(pattern string) error {
 	if slices.Contains(built.patterns, pattern) {
 		return nil
@@ -84,7 +79,7 @@ func buildAll(pattern string) error {
 }
 
 // build returns the command that builds the programs that a pattern matches
-// into built.dir. The caller holds built.
+// into built.dir.
 func build(pattern string) *exec.Cmd {
 	// With -buildvcs=false, a damaged .git folder does no harm.
 	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-overlay", overlay(), "-o",
@@ -98,7 +93,7 @@ func build(pattern string) *exec.Cmd {
 // limitMemory writes the overlay for the programs in the folders of a folder.
 // With it, each of them has one more file, which limits its memory. That file
 // imports a package by a name that no learner uses: the name belongs to the
-// whole package. The caller holds built.
+// whole package.
 func limitMemory(folder string) error {
 	file := filepath.Join(built.dir, "limit.go")
 	const source = `package main
@@ -133,12 +128,12 @@ func init() { tcpStepsLimit.Start() }
 	return os.WriteFile(overlay(), text, 0o666)
 }
 
-// overlay returns the name of the overlay for go build. The caller holds built.
+// overlay returns the name of the overlay for go build.
 func overlay() string { return filepath.Join(built.dir, "overlay.json") }
 
 // Start runs the program with the given arguments, in its turn on port 20000.
 // It returns as soon as the process has started.
-func (b *Built) Start(args ...string) *Program {
+func (b *Binary) Start(args ...string) *Program {
 	b.t.Helper()
 	return b.t.start(b.file, args)
 }

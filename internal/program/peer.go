@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"example.com/tcp-steps/internal/wire"
@@ -198,9 +197,8 @@ func (peer *Peer) Send(text string) {
 	peer.picture.Sent(peer.side, []byte(text))
 	peer.conn.SetWriteDeadline(time.Now().Add(patience * tick)) // the program may not read
 	if _, err := peer.conn.Write([]byte(text)); err != nil {
-		var errno syscall.Errno // without the addresses
-		if errors.As(err, &errno) {
-			err = errno
+		for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+			err = inner // without the addresses
 		}
 		peer.picture.Note(peer.side, "can't send: "+err.Error())
 	}
@@ -239,11 +237,15 @@ func (peer *Peer) Flood() {
 	}
 }
 
+// endless is how long a program may send on before Receive and Rest give up.
+const endless = 30 * time.Second
+
 // Receive waits until n bytes have arrived, and returns everything that has. It
-// returns fewer if the connection ends, or if nothing comes for a second.
+// returns fewer if the connection ends, if nothing comes for a second, or if
+// n bytes take longer than half a minute.
 func (peer *Peer) Receive(n int) string {
 	var got strings.Builder
-	for got.Len() < n {
+	for begin := time.Now(); got.Len() < n && time.Since(begin) < endless; {
 		piece, err := peer.read(patience)
 		got.WriteString(piece)
 		if err != nil {
@@ -255,11 +257,11 @@ func (peer *Peer) Receive(n int) string {
 
 // Rest waits until the program has ended its half of the connection, and
 // returns what arrived before that. A close, a half-close or a reset ends it.
-// If nothing comes for a second and the half is still open, ended is false. So
-// it is after 64 MiB, if the program sends without end.
+// ended is false if nothing comes for a second and the half is still open, or
+// after 64 MiB or half a minute, if the program sends without end.
 func (peer *Peer) Rest() (text string, ended bool) {
 	var got strings.Builder
-	for got.Len() < 64<<20 {
+	for begin := time.Now(); got.Len() < 64<<20 && time.Since(begin) < endless; {
 		piece, err := peer.read(patience)
 		got.WriteString(piece)
 		if err != nil {

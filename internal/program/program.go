@@ -27,31 +27,31 @@ import (
 // program.
 const asProgram = "TCP_STEPS_PROGRAM"
 
-// Timeout is the time limit that [Run] sets for all tests together, instead of
+// Timeout is the time limit that [Main] sets for all tests together, instead of
 // go test's ten minutes. It leaves time for the first build with the race
 // detector.
 var Timeout = 2 * time.Minute
 
-// Main is what a TestMain calls if the test binary is also the program. In a
-// process that [T.Start] started, it calls main, and exits with status 0 when
-// main returns. Otherwise it exits with what [Run] returns. Main doesn't
-// return.
+// Main is what a step's TestMain calls. It runs the tests of m, as [lesson.Run]
+// does, and exits with their status. It sets the time limit [Timeout], unless
+// go test got a limit, -count, -bench or -fuzz.
+//
+// In a process that [T.Start] started, the test binary is the learner's
+// program: there Main calls main, and exits with status 0 when main returns.
+// main may be nil if the tests never call T.Start.
 func Main(m *testing.M, main func()) {
-	if what := os.Getenv(asProgram); what != "" && what != "nothing" {
-		limit.Start()
-		main()
+	switch os.Getenv(asProgram) {
+	case "":
+		os.Exit(run(m))
+	case "nothing": // for IsMachineBusy
 		os.Exit(0)
 	}
-	os.Exit(Run(m))
+	limit.Start()
+	main()
+	os.Exit(0)
 }
 
-// Run runs the tests of m, as [lesson.Run] does, and returns the exit status.
-// It sets the time limit [Timeout], unless go test got a limit, -count, -bench
-// or -fuzz.
-func Run(m *testing.M) int {
-	if os.Getenv(asProgram) == "nothing" {
-		return 0
-	}
+func run(m *testing.M) int {
 	flag.Parse()
 	isDefault := value("timeout") == "10m0s" && value("count") == "1"
 	if isDefault && value("bench") == "" && value("fuzz") == "" {

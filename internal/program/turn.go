@@ -27,7 +27,7 @@ var hasTurn bool
 
 // TakeTurn waits until no other test uses port 20000, and reserves the port
 // until the exercise ends. It fails the exercise if the port is in use all the
-// same. [T.Start], [Built.Start] and [T.Listen] call it.
+// same. [T.Start], [Binary.Start] and [T.Listen] call it.
 func TakeTurn(e *lesson.Exercise) {
 	e.Helper()
 	if hasTurn {

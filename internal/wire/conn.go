@@ -312,8 +312,8 @@ func (c *Conn) call(once *func()) {
 	*once = nil
 	if f != nil {
 		c.link.mu.Unlock()
+		defer c.link.mu.Lock() // even if f panics, the caller will unlock it
 		f()
-		c.link.mu.Lock()
 	}
 }
 

@@ -59,6 +59,7 @@ func (k *Keyboard) Read(p []byte) (int, error) {
 	for {
 		switch {
 		case len(p) == 0:
+			k.t.guard.idle(&k.idle, false, "Read on the input", nil)
 			return 0, nil
 		case len(k.text) > 0:
 			k.idle = 0

@@ -88,10 +88,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 			client := l.backlog[0]
 			l.backlog = l.backlog[1:]
 			l.idle = 0
-			if hook := l.hook; hook != nil {
-				l.mu.Unlock()
-				hook()
-				l.mu.Lock()
+			if l.hook != nil {
+				l.call(l.hook)
 			}
 			return client.conn.peer, nil
 		}
@@ -101,6 +99,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 		l.accepting--
 		l.t.guard.enter(l.counter, true)
 	}
+}
+
+// call calls a hook without the lock, which the caller holds.
+func (l *Listener) call(hook func()) {
+	l.mu.Unlock()
+	defer l.mu.Lock() // even if hook panics, the caller will unlock it
+	hook()
 }
 
 // fail wraps err. It ends the calling goroutine if that keeps calling Accept

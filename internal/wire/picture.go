@@ -134,7 +134,7 @@ func (p *Picture) Empty() bool {
 const (
 	margin   = 6  // left of the client's line
 	inner    = 46 // between the lines
-	minArrow = 6
+	minArrow = 5
 	maxLines = 14 // of events
 
 	longPause = time.Second // shorter pauses aren't shown
@@ -229,9 +229,9 @@ func between(text string) string {
 }
 
 // Show returns text as messages and the picture show it: in quotes, or
-// "nothing" if it's empty. Of a longer text it returns the first characters and
-// the number of bytes. Control characters, and bytes that aren't UTF-8, appear
-// as in a Go string.
+// "nothing" if it's empty. It shortens a longer text to its first characters
+// and the number of bytes. Control characters, and bytes that aren't UTF-8,
+// appear as in a Go string.
 func Show(text string) string {
 	const room, start = 32, 10
 	if text == "" {

@@ -2,11 +2,13 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,13 +81,14 @@ func Test(e *lesson.Exercise, scenario string, f func(t *T)) {
 		// Only the end of the process stops the code under test.
 		lesson.Abort(trouble, lesson.OutputText(output.String()))
 	}
-	output.Restore()
 	if t != nil && !t.finished {
 		t.late = fmt.Sprintf(`
 			The program waits forever: %s.
 
 			Nothing in the scenario will ever wake it up.`, lesson.ReasonToWait())
+		t.show()
 	}
+	output.Restore()
 	if t != nil && t.late != "" {
 		e.Errorf("%s", t.late)
 		fmt.Fprint(e.Output(), t.shown)
@@ -192,6 +195,40 @@ func (t *T) EndBothSides(run func(conn net.Conn, in io.Reader, out io.Writer) er
 	}
 }
 
+// ShutDownDuringWrites calls server.Shutdown while the server answers a message
+// to each of two clients, which it returns. When Shutdown has set the first
+// one's deadline, the other one's Write goes on, and the server's code behind
+// it may run before Shutdown does.
+func (t *T) ShutDownDuringWrites(server interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+}, message string) []*Peer {
+	ln, _ := t.Serve(server)
+	clients := []*Peer{ln.Dial(), ln.Dial()}
+	for _, client := range clients {
+		client.Hold(0)
+		client.Send(message)
+	}
+	t.Wait() // the server waits in two Writes
+	var set atomic.Int32
+	for i, other := range []*Peer{clients[1], clients[0]} {
+		clients[i].OnReadDeadline(func() {
+			// Shutdown has set one deadline when it sets the other one.
+			if set.Add(1) == 2 {
+				other.Hold(NoLimit)
+				Yield() // process goes on to its next Read
+			}
+		})
+	}
+	t.Call(func() error { return server.Shutdown(context.Background()) })
+	t.Wait()
+	for _, client := range clients {
+		client.OnReadDeadline(nil)
+		client.Hold(NoLimit)
+	}
+	return clients
+}
+
 // clientName returns the next client's address, with a port of its own, as the
 // kernel picks one.
 func (t *T) clientName() net.Addr {
@@ -240,8 +277,8 @@ func (t *T) Until(holds func() bool) bool {
 	t.Helper()
 	for waited := time.Duration(0); ; waited += step {
 		t.Wait()
-		if holds() || waited >= patience {
-			return holds()
+		if held := holds(); held || waited >= patience {
+			return held
 		}
 		time.Sleep(step)
 	}
@@ -313,10 +350,7 @@ func (t *T) finish() {
 	if !t.Failed() {
 		t.late = t.guard.first()
 	}
-	if picture := t.draw(); picture != "" {
-		t.shown = "\n" + picture
-	}
-	t.shown += lesson.OutputText(t.output.String())
+	t.show()
 	if t.Failed() {
 		fmt.Fprint(t.Output(), t.shown)
 	}
@@ -332,6 +366,14 @@ func (t *T) finish() {
 			come any more. It stays in memory, with everything it holds.`,
 			lesson.ReasonToWait())
 	}
+}
+
+// show keeps the picture and the output, to be shown below a failure.
+func (t *T) show() {
+	if picture := t.draw(); picture != "" {
+		t.shown = "\n" + picture
+	}
+	t.shown += lesson.OutputText(t.output.String())
 }
 
 // endAll ends the goroutines of the code under test that use the wire.

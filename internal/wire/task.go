@@ -28,7 +28,7 @@ func (t *T) Go(f func()) *Task {
 		defer func() {
 			switch value := recover(); value {
 			case nil:
-			case "unexpected call to os.Exit(0) during test":
+			case lesson.OSExit:
 				t.guard.report("The program called os.Exit" + where() + ".\n\n" +
 					"os.Exit ends the whole program at once, and every connection with it.")
 			default:
