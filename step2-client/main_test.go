@@ -220,6 +220,8 @@ func Test04_SendsLineAfterLine(t *testing.T) {
 			{"你好 \xe5", "你好"},
 			{strings.Repeat("3", 128), "three"},
 			{strings.Repeat("4", 512), "four"},
+			{"five", "\x00\xff five \x00"},
+			{"six", "\r\n six \r\n"},
 		} {
 			client.Type(line.typed + "\n")
 			message := server.Receive(len(line.typed))
@@ -346,10 +348,13 @@ func Test05_QuitsOnQ(t *testing.T) {
 
 		client.Type("one\ntwo\nsix\nten\nq\n")
 		messages := ""
-		for more := " "; more != "" && len(messages) < 12; {
-			more = server.Receive(3)
-			messages += more
-			server.Send("the answer to " + more)
+		for range 4 {
+			message := server.Receive(3)
+			if message == "" {
+				break
+			}
+			messages += message
+			server.Send("the answer to " + message)
 		}
 
 		require.Equalf(t, "onetwosixten", messages, `

@@ -50,7 +50,10 @@ func twoClientsThatStay(t *wire.T) {
 
 			%s`, serving, why)
 		require.NotEmptyf(t, answer, `
-			A client sent %q and got no answer. Serve %s.`, message, serving)
+			A client sent %q and got no answer. Serve %s.
+
+			Read returns what has arrived: answer that, and don't wait for more. A timeout of 0
+			means no timeout, so set no deadline then.`, message, serving)
 		require.Equalf(t, message, answer, `
 			A client sent %q and got %s.
 
@@ -69,7 +72,7 @@ func messagesOfEveryKind(t *wire.T) {
 
 	for _, message := range []string{
 		"  two  words  ", "\r", "\n\n", "100%", "%s and %d", "zero \x00 zero", "half a \xe4\xb8",
-		strings.Repeat("x", 127), strings.Repeat("y", 128),
+		strings.Repeat("x", 127), strings.Repeat("y", 128), "zeros \x00\x00",
 	} {
 		client.Send(message)
 		answer := client.Receive()
@@ -310,10 +313,10 @@ func acceptFailsFiftyTimes(t *wire.T) {
 		want := min(5*time.Millisecond<<min(i, 8), time.Second)
 		require.Greaterf(t, len(pauses), i, `
 			After failure %d of 50, Serve didn't call Accept again within a minute.`, i+1)
-		require.NotZero(t, pauses[i], `
-			Accept failed, and Serve called it again at once.
+		require.NotZerof(t, pauses[i], `
+			After failure %d of 50, Serve called Accept again at once.
 
-			As long as no descriptor is free, that's a busy loop that burns a whole CPU.`)
+			As long as no descriptor is free, that's a busy loop that burns a whole CPU.`, i+1)
 		require.Equalf(t, want, pauses[i], `
 			After failure %d of 50, Serve called Accept again after %v instead of %v.
 
@@ -473,7 +476,8 @@ func slotIsReleased(t *wire.T, leave func(ln *wire.Listener, client *wire.Peer))
 		The server accepted the next client later than 100 ms after that.
 
 		If Serve sleeps before it looks again, the next client waits although a slot is free. A
-		channel or a semaphore makes Serve wait exactly as long as it must.`)
+		channel or a semaphore makes Serve wait exactly as long as it must. If the server waits
+		before it closes, an error from Read must end that wait at once.`)
 }
 
 // Exercise 6 gives IdleTimeout a meaning. Until then the first client stays, so
@@ -647,9 +651,9 @@ func clientThatNeverReads(t *wire.T) {
 	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If client 2's picture shows "waits in Write", Write has no deadline or a later one, or
-		process ignored an earlier Write's error. If it shows "waits for more", process ignored
-		Write's error.`)
+		If client 2's picture ends with "waits in Write", Write has no deadline or a later one, or
+		process ignored an earlier Write's error. If it ends with "waits for more", process ignored
+		Write's error. With neither, process returned without Close.`)
 	require.True(t, greedy.Closed(), `
 		The server half-closed the connection after WriteTimeout, but didn't close it within a
 		second.`)
@@ -857,8 +861,9 @@ func shutdownWithIdleClients(t *wire.T) {
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		Both clients saw their connection end. A second later Shutdown hadn't returned nil: it %s.
 
-		If the server closed both connections, Shutdown must learn of it. If not, the server must
-		close them within a second of CloseWrite.`, stopping)
+		When the last client has left, Shutdown returns nil. If it's still running, the server
+		must close both connections within a second of CloseWrite, and Shutdown must learn of it.`,
+		stopping)
 	require.Zerof(t, left.clients, `
 		Shutdown returned nil, and at that moment Clients returned %d.
 
@@ -942,8 +947,9 @@ func lastAnswerAfterShutdown(t *wire.T) {
 	require.Truef(t, stopping.Returned() && stopping.Err() == nil, `
 		The client got its last answer two seconds ago, but Shutdown didn't return nil: it %s.
 
-		If the server closed the connection, Shutdown must learn of it. If not, the server must
-		close it within a second of CloseWrite.`, stopping)
+		When the last client has left, Shutdown returns nil. If it's still running, the server
+		must close the connection within a second of CloseWrite, and Shutdown must learn of it.`,
+		stopping)
 }
 
 func shutdownAfterTheLog(t *wire.T) {
@@ -1513,31 +1519,7 @@ func shutdownDuringADeadline(t *wire.T) {
 }
 
 func shutdownDuringAWrite(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
-	ln, _ := t.Serve(server)
-	clients := []*wire.Peer{ln.Dial(), ln.Dial()}
-	for _, client := range clients {
-		client.Hold(0)
-		client.Send("hello")
-	}
-	t.Wait() // the server waits in two Writes
-	var ended atomic.Int32
-	for i, other := range []*wire.Peer{clients[1], clients[0]} {
-		clients[i].OnReadDeadline(func() {
-			// Shutdown has set one deadline when it sets the other one.
-			if ended.Add(1) == 2 {
-				other.Hold(wire.NoLimit)
-				wire.Yield() // process goes on to its next Read
-			}
-		})
-	}
-
-	t.Call(func() error { return server.Shutdown(context.Background()) })
-	t.Wait()
-	for _, client := range clients {
-		client.OnReadDeadline(nil)
-		client.Hold(wire.NoLimit)
-	}
+	clients := t.ShutDownDuringWrites(&echo.Server{IdleTimeout: time.Hour}, "hello")
 
 	for _, client := range clients {
 		client.Receive()
@@ -1655,6 +1637,11 @@ func portIsTaken(t *program.T) {
 
 func serverWithoutAddr(t *program.T) {
 	server := t.Build("./cmd/server").Start()
+	require.Falsef(t, !server.StaysUp() && server.ExitStatus() == 0, `
+		The program was started, and a moment later it was gone: it %s.
+
+		When main returns, the program ends with all its goroutines. If main has called Serve in
+		a goroutine, it must wait for it.`, server)
 	client := server.Dial()
 
 	client.Send("show me this")
@@ -1724,9 +1711,11 @@ func interruptWithAnIdleClient(t *program.T) {
 	}
 
 	rest, ended := client.Rest()
-	require.Truef(t, ended && rest == "", `
-		A second later the client had got %s instead of the end of its connection. The server %s.`,
+	require.Truef(t, ended, `
+		A second later the client was still connected, and had got %s. The server %s.`,
 		wire.Show(rest), server)
+	require.Emptyf(t, rest, `
+		Before the end of its connection, the client got %s.`, wire.Show(rest))
 	client.Close()
 	require.True(t, server.Ended(), `
 		The only client had left, and a second later the program was still running.`)
@@ -1739,7 +1728,8 @@ func interruptWithAnIdleClient(t *program.T) {
 	require.Equalf(t, 0, server.ExitStatus(), `
 		The only client had left. The server %s.
 
-		After a graceful shutdown a program exits with status 0.`, server)
+		After a graceful shutdown a program exits with status 0. A signal that main doesn't catch
+		ends the program at once, without Shutdown.`, server)
 }
 
 // A server that lingers resets the connection as well if the machine is so busy
@@ -1871,8 +1861,9 @@ func shutDownAtOnce(t *program.T, server *echo.Server, served <-chan error) {
 	case <-time.After(patience):
 		t.Fatalf("Shutdown returned, but Serve didn't.")
 	}
+	require.Errorf(t, err, "Shutdown returned. Then Serve returned nil instead of ErrServerClosed.")
 	require.ErrorIsf(t, err, echo.ErrServerClosed, `
-		Shutdown returned. Then Serve returned %v instead of ErrServerClosed.`, err)
+		Shutdown returned. Then Serve returned the error %q instead of ErrServerClosed.`, err)
 }
 
 // Here the server gets *net.TCPConns: with a wrapper, it couldn't find their
@@ -2068,9 +2059,11 @@ func (c *client) leave(limit time.Duration) error {
 	if len(rest) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the server didn't end its connection within %v", limit)
 	}
-	if err != nil || len(rest) > 0 {
-		return fmt.Errorf("instead of the end of its connection it got %s and the error %v",
-			wire.Show(string(rest)), err)
+	if len(rest) > 0 {
+		return fmt.Errorf("before the end of its connection it got %s", wire.Show(string(rest)))
+	}
+	if err != nil {
+		return fmt.Errorf("instead of the end of its connection it got the error %q", err)
 	}
 	return nil
 }

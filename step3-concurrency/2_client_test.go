@@ -138,15 +138,19 @@ func answersArePrintedUnchanged(t *wire.T) {
 
 func lineEndsArePrinted(t *wire.T) {
 	_, screen, server, _ := t.RunClient(echo.Run)
+	for _, answer := range []string{"verse\n\n\n", "chorus\r\n\r\n"} {
+		before := len(screen.Text())
 
-	server.Send("verse\n\n\n")
+		server.Send(answer)
 
-	require.True(t, screen.Shows("verse"), `
-		The server sent "verse\n\n\n", but the screen didn't show it.`)
-	require.Truef(t, strings.HasPrefix(screen.Text(), "verse\n\n\n"), `
-		The server sent "verse\n\n\n", and the screen showed %s.
+		require.Truef(t, screen.Shows(strings.TrimSpace(answer)), `
+			The server sent %q, but the screen didn't show it.`, answer)
+		printed := screen.Text()[before:]
+		require.Containsf(t, printed, answer, `
+			The server sent %q, and the screen showed %s.
 
-		Line ends are bytes of the answer, like all others.`, wire.Show(screen.Text()))
+			Line ends are bytes of the answer, like all others.`, answer, wire.Show(printed))
+	}
 }
 
 func answersDuringAWriteArePrinted(t *wire.T) {

@@ -372,8 +372,10 @@ func Test06_ReadsAFrameHoweverItIsCut(t *testing.T) {
 			client.Send(whole[:cut], whole[cut:])
 			got := next(t, r)
 
-			require.Equalf(t, result{payload: "hello"}, got, "The payload is \"hello\". ReadFrame "+
-				"%v.\n\n%s", got, why)
+			require.Equalf(t, result{payload: "hello"}, got, `
+				The payload is "hello". ReadFrame %v.
+
+				%s`, got, why)
 		})
 	}
 	wire.Test(e, "two frames, byte by byte", byteByByte)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,13 +146,18 @@ func thousandFrames(t *wire.T, room int) {
 	answers := client.Receive()
 
 	right := rightAnswers(answers, messages)
+	end := ""
+	if client.Ended() {
+		end = ", then the server ended the connection"
+	}
 	require.GreaterOrEqualf(t, len(answers), len(all), `
-		The client sent %d bytes, then read. Only %d bytes came. Right answers, before the first
+		The client sent %d bytes, then read. Only %d bytes came%s. Right answers, before the first
 		wrong or missing one: %d.
 
 		Every frame gets its answer, however many arrive together and wherever a Read ends. If
-		each message gets a new Reader, it loses what the one before has read.`,
-		len(all), len(answers), right)
+		each message gets a new Reader, it loses what the one before has read. The server serves a
+		client until that client leaves.`,
+		len(all), len(answers), end, right)
 	reordered := answers != all && len(answers) == len(all) && containsAll(answers, messages)
 	require.Falsef(t, reordered, `
 		The client got all answers, but in another order. Right answers, before the first one out
@@ -229,8 +233,9 @@ func clientNeverReads(t *wire.T, sent string) {
 	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		Either Write has no deadline or a later one, or it failed and the connection wasn't
-		closed: Flush returns Write's error. The end of the picture shows which.`)
+		If client 2's picture ends with "waits in Write", Write has no deadline or a later one. If
+		it ends with "waits for more", process ignored Write's error, which Flush returns. With
+		neither, process returned without Close.`)
 	require.True(t, greedy.Closed(), `
 		The server half-closed the connection after WriteTimeout, but didn't close it within a
 		second.
@@ -442,7 +447,7 @@ func serveWithLog(t *wire.T, level slog.Level) (*wire.Log, *wire.Peer) {
 }
 
 func brokenFrame(t *wire.T, broken string) {
-	log, client := serveWithLog(t, slog.LevelInfo)
+	log, client := serveWithLog(t, slog.LevelDebug)
 
 	client.Send(wire.Frames("good")+broken+wire.Frames("behind"), wire.Frames("far behind"))
 	answer := client.Receive()
@@ -735,10 +740,10 @@ func logOfTwoMessages(t *wire.T) {
 
 		Each message gets an entry of its own.`, wire.Show(long), entries(log.String()))
 	require.Containsf(t, second[0], long, `
-		A frame had %d bytes, %s, and Log got another text:
+		The second payload was %s, and Log got another text:
 		%s
 
-		The entry contains the message, all of it, with its spaces.`, len(long), wire.Show(long),
+		The entry contains the message, all of it, with its spaces.`, wire.Show(long),
 		entries(second[0]))
 }
 
@@ -868,7 +873,7 @@ func logOfAClientThatLeaves(t *wire.T) {
 }
 
 func logThatWritesLater(t *wire.T) {
-	later := &laterHandler{records: new([]slog.Record)}
+	later := &laterHandler{records: new(records)}
 	ln, _ := t.Serve(&echo.Server{Log: slog.New(later)})
 	client := ln.Dial()
 
@@ -893,8 +898,13 @@ func logThatWritesLater(t *wire.T) {
 
 // A laterHandler keeps records until it's told to write them.
 type laterHandler struct {
-	records *[]slog.Record
+	records *records
 	attrs   []slog.Attr
+}
+
+type records struct {
+	mu  sync.Mutex
+	all []slog.Record
 }
 
 func (h *laterHandler) Enabled(context.Context, slog.Level) bool { return true }
@@ -902,7 +912,9 @@ func (h *laterHandler) Enabled(context.Context, slog.Level) bool { return true }
 func (h *laterHandler) Handle(_ context.Context, r slog.Record) error {
 	r = r.Clone()
 	r.AddAttrs(h.attrs...)
-	*h.records = append(*h.records, r)
+	h.records.mu.Lock()
+	defer h.records.mu.Unlock()
+	h.records.all = append(h.records.all, r)
 	return nil
 }
 
@@ -914,7 +926,9 @@ func (h *laterHandler) WithGroup(string) slog.Handler { return h }
 
 func (h *laterHandler) write(t *wire.T) *wire.Log {
 	log := t.Log(slog.LevelDebug)
-	for _, r := range *h.records {
+	h.records.mu.Lock()
+	defer h.records.mu.Unlock()
+	for _, r := range h.records.all {
 		log.Handler().Handle(context.Background(), r)
 	}
 	return log
@@ -1175,31 +1189,7 @@ func shutdownDuringADeadline(t *wire.T, before, sent string) {
 }
 
 func shutdownDuringAWrite(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
-	ln, _ := t.Serve(server)
-	clients := []*wire.Peer{ln.Dial(), ln.Dial()}
-	for _, client := range clients {
-		client.Hold(0)
-		client.Send(wire.Frames("hello"))
-	}
-	t.Wait() // the server waits in two Writes
-	var ended atomic.Int32
-	for i, other := range []*wire.Peer{clients[1], clients[0]} {
-		clients[i].OnReadDeadline(func() {
-			// Shutdown has set one deadline when it sets the other one.
-			if ended.Add(1) == 2 {
-				other.Hold(wire.NoLimit)
-				wire.Yield() // process goes on to its next Read
-			}
-		})
-	}
-
-	t.Call(func() error { return server.Shutdown(context.Background()) })
-	t.Wait()
-	for _, client := range clients {
-		client.OnReadDeadline(nil)
-		client.Hold(wire.NoLimit)
-	}
+	clients := t.ShutDownDuringWrites(&echo.Server{IdleTimeout: time.Hour}, wire.Frames("hello"))
 
 	for _, client := range clients {
 		client.Receive()

@@ -242,18 +242,21 @@ func (c *slowConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// holds waits until the call is in the first Write.
+// holds waits until the call is in the first Write. On a busy machine two
+// seconds may be too short for any call, so it looks many times.
 func (c *slowConn) holds(first *call) {
 	first.e.Helper()
-	select {
-	case <-c.stopped:
-	case <-first.done:
-		first.wait()
-		first.e.Fatalf("WriteFrame and Flush were called and have returned, but nothing was " +
-			"written.")
-	case <-time.After(2 * time.Second):
-		first.wait()
+	for range 200 {
+		select {
+		case <-c.stopped:
+			return
+		case <-first.done:
+			first.wait()
+			first.e.Fatalf("WriteFrame and Flush returned, but nothing was written.")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
+	first.wait()
 }
 
 // A call is code under test that runs in a goroutine outside a bubble: a
@@ -326,7 +329,9 @@ func (c *call) rest() {
 // returned.
 func endInTime(done <-chan struct{}) {
 	lesson.MustEnd(done, func() string {
-		return "A call of the frame package didn't return for over a second.\n\n" +
-			"Right now " + lesson.ReasonToWait() + "."
+		return fmt.Sprintf(`
+			A call of the frame package didn't return for over a second.
+
+			Right now %s.`, lesson.ReasonToWait())
 	})
 }
