@@ -651,9 +651,10 @@ func clientThatNeverReads(t *wire.T) {
 	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If client 2's picture ends with "waits in Write", Write has no deadline or a later one, or
-		process ignored an earlier Write's error. If it ends with "waits for more", process ignored
-		Write's error. With neither, process returned without Close.`)
+		If the end of client 2's picture says "waits in Write", Write has no deadline or a later
+		one, or process ignored an earlier Write's error. If it says "waits for more", process
+		ignored Write's error. With neither, process returned without Close, or waits for
+		something else.`)
 	require.True(t, greedy.Closed(), `
 		The server half-closed the connection after WriteTimeout, but didn't close it within a
 		second.`)
@@ -2056,14 +2057,15 @@ func (c *client) leave(limit time.Duration) error {
 	c.SetDeadline(time.Now().Add(limit))
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
-	if len(rest) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("the server didn't end its connection within %v", limit)
-	}
-	if len(rest) > 0 {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the server didn't end its connection within %v, and sent %s", limit,
+			wire.Show(string(rest)))
+	case err != nil:
+		return fmt.Errorf("instead of the end of its connection it got %s, then the error %q",
+			wire.Show(string(rest)), err)
+	case len(rest) > 0:
 		return fmt.Errorf("before the end of its connection it got %s", wire.Show(string(rest)))
-	}
-	if err != nil {
-		return fmt.Errorf("instead of the end of its connection it got the error %q", err)
 	}
 	return nil
 }

@@ -199,9 +199,7 @@ func Test14_ContinuesAfterAnEmptyLine(t *testing.T) {
 	wire.Test(e, "two empty lines, then a word", func(t *wire.T) {
 		keyboard, screen, server, running := t.RunClient(echo.Run)
 
-		keyboard.Type("\n")
-		keyboard.Type("\r\n")
-		keyboard.Type("hello\n")
+		keyboard.Type("\n", "\r\n", "hello\n")
 		sent := server.Receive()
 
 		require.Falsef(t, sent == "" && server.Ended(), `
@@ -237,8 +235,7 @@ func Test15_SendsTheLastLine(t *testing.T) {
 func lastLineIsSent(t *wire.T) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
 
-	keyboard.Type("one\ntwo") // as a file may end
-	keyboard.End()
+	keyboard.TypeAndEnd("one\ntwo") // as a file may end
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
@@ -260,8 +257,7 @@ func lastLineIsSent(t *wire.T) {
 
 func lateAnswersArePrinted(t *wire.T) {
 	keyboard, screen, server, running := t.RunClient(echo.Run)
-	keyboard.Type("one\ntwo\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\ntwo\n")
 	server.Receive()
 	require.Truef(t, server.Ended(), `
 		The input ended, and the client didn't end its half of the connection. Run %s.
@@ -314,8 +310,7 @@ func emptyInputEndsToo(t *wire.T) {
 
 func lateResetIsAnError(t *wire.T) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
-	keyboard.Type("one\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\n")
 	server.Receive()
 	server.Ended() // the client has half-closed
 
@@ -333,8 +328,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 	keyboard := t.Keyboard()
 	slow := wire.SlowCloser{Conn: conn}
 	running := t.Call(func() error { return echo.Run(slow, keyboard, t.Screen()) })
-	keyboard.Type("one\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\n")
 	server.Receive()
 	server.Ended() // the client has half-closed
 
@@ -356,8 +350,7 @@ func connectionIsClosedInstead(t *wire.T) {
 	withoutCloseWrite := struct{ net.Conn }{conn}
 	running := t.Call(func() error { return echo.Run(withoutCloseWrite, keyboard, t.Screen()) })
 
-	keyboard.Type("one\ntwo")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\ntwo")
 
 	sent := server.Receive()
 	require.Equalf(t, "onetwo", sent, `
@@ -526,10 +519,11 @@ func qQuits(t *wire.T, line string) {
 	keyboard.Type("hello\n")
 	server.Receive()
 
-	keyboard.Type(line)
+	enter := keyboard.Type
 	if !strings.HasSuffix(line, "\n") {
-		keyboard.End()
+		enter = keyboard.TypeAndEnd
 	}
+	enter(line)
 
 	sent := server.Receive()
 	require.Emptyf(t, sent, `

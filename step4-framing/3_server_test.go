@@ -233,9 +233,9 @@ func clientNeverReads(t *wire.T, sent string) {
 	require.True(t, greedy.Ended(), `
 		The client was still connected after 66 s, though WriteTimeout is one minute.
 
-		If client 2's picture ends with "waits in Write", Write has no deadline or a later one. If
-		it ends with "waits for more", process ignored Write's error, which Flush returns. With
-		neither, process returned without Close.`)
+		If the end of client 2's picture says "waits in Write", Write has no deadline or a later
+		one. If it says "waits for more", process ignored Write's error, which Flush returns. With
+		neither, process returned without Close, or waits for something else.`)
 	require.True(t, greedy.Closed(), `
 		The server half-closed the connection after WriteTimeout, but didn't close it within a
 		second.

@@ -138,8 +138,7 @@ func wholeLinesAreSent(t *wire.T) {
 func lastLineIsOneFrame(t *wire.T) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
 
-	keyboard.Type("one\ntwo")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\ntwo")
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
@@ -162,8 +161,7 @@ func lastLineIsOneFrame(t *wire.T) {
 func endIsNoFrame(t *wire.T) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
 
-	keyboard.Type("hello\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("hello\n")
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
@@ -176,10 +174,11 @@ func endIsNoFrame(t *wire.T) {
 func qIsNoFrame(t *wire.T, q string) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
 
-	keyboard.Type("hello\n" + q)
+	enter := keyboard.Type
 	if !strings.HasSuffix(q, "\n") {
-		keyboard.End()
+		enter = keyboard.TypeAndEnd
 	}
+	enter("hello\n" + q)
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("hello"), sent, `
@@ -201,8 +200,7 @@ func fastServerIsAGoodEnd(t *wire.T) {
 	keyboard := t.Keyboard()
 	slow := wire.SlowCloser{Conn: conn}
 	running := t.Call(func() error { return echo.Run(slow, keyboard, t.Screen()) })
-	keyboard.Type("one\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\n")
 	server.Receive()
 	server.Ended()
 
@@ -224,8 +222,7 @@ func connectionIsClosedInstead(t *wire.T) {
 	withoutCloseWrite := struct{ net.Conn }{conn}
 	running := t.Call(func() error { return echo.Run(withoutCloseWrite, keyboard, t.Screen()) })
 
-	keyboard.Type("one\ntwo")
-	keyboard.End()
+	keyboard.TypeAndEnd("one\ntwo")
 
 	sent := server.Receive()
 	require.Equalf(t, wire.Frames("one", "two"), sent, `
@@ -387,8 +384,7 @@ func endOfTheServerIsAnError(t *wire.T) {
 func clientReadsWhileItWrites(t *wire.T) {
 	keyboard, screen, server, _ := t.RunClient(echo.Run)
 	server.Hold(100)
-	keyboard.Type(strings.Repeat("a long line, ", 1000) + "\n")
-	keyboard.Type("another one\n")
+	keyboard.Type(strings.Repeat("a long line, ", 1000)+"\n", "another one\n")
 	t.Wait() // the client waits in Write
 
 	server.Send(wire.Frames("I must speak first"))
@@ -403,8 +399,7 @@ func clientReadsWhileItWrites(t *wire.T) {
 
 func lateAnswerIsPrinted(t *wire.T) {
 	keyboard, screen, server, running := t.RunClient(echo.Run)
-	keyboard.Type("hello\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("hello\n")
 	server.Receive()
 	time.Sleep(10 * time.Minute)
 
@@ -426,8 +421,7 @@ func lateAnswerIsPrinted(t *wire.T) {
 
 func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 	keyboard, screen, server, running := t.RunClient(echo.Run)
-	keyboard.Type("hello\n")
-	keyboard.End()
+	keyboard.TypeAndEnd("hello\n")
 	server.Receive()
 
 	server.Send(wire.Frames("Zq7 is not whole")[:cut])
@@ -449,10 +443,11 @@ func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 
 func badHeaderIsAnError(t *wire.T, afterTheInput bool) {
 	keyboard, _, server, running := t.RunClient(echo.Run)
-	keyboard.Type("hello\n")
+	enter := keyboard.Type
 	if afterTheInput {
-		keyboard.End()
+		enter = keyboard.TypeAndEnd
 	}
+	enter("hello\n")
 	server.Receive()
 
 	server.Send("\x00\x10\x00\x01")

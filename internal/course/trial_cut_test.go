@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +19,7 @@ import (
 func cut(t *testing.T, files map[string]string, runs func(test string) bool) map[string]string {
 	t.Helper()
 	c := cutter{position: token.NewFileSet(), functions: map[string]*ast.FuncDecl{},
-		needed: map[*ast.FuncDecl]bool{}, names: map[string]bool{}}
+		needed: map[*ast.FuncDecl]bool{}, packages: map[string]bool{}}
 	parsed := map[string]*ast.File{}
 	for name, text := range files {
 		file, err := parser.ParseFile(c.position, name, text, 0)
@@ -61,27 +60,32 @@ type cutter struct {
 	position  *token.FileSet
 	functions map[string]*ast.FuncDecl // by name
 	needed    map[*ast.FuncDecl]bool
-	names     map[string]bool // file/name: what needed code uses in each file
+	packages  map[string]bool // file/name: the packages that needed code uses in each file
 }
 
-// need notes what the code uses. It takes any identifier with a function's name
-// for that function, so it may find too many, but never too few.
+// need notes which functions and packages the code uses. It takes any
+// identifier with a function's name for that function, so it may find too many
+// functions, but never too few.
 func (c *cutter) need(code ast.Node) {
 	if f, ok := code.(*ast.FuncDecl); ok {
 		c.needed[f] = true
 	}
 	ast.Inspect(code, func(n ast.Node) bool {
-		name, ok := n.(*ast.Ident)
-		if !ok {
-			return true
-		}
-		c.names[path.Join(c.position.File(name.Pos()).Name(), name.Name)] = true
-		if f := c.functions[name.Name]; f != nil && !c.needed[f] {
-			c.need(f)
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if name, ok := n.X.(*ast.Ident); ok {
+				c.packages[path.Join(c.fileOf(name), name.Name)] = true
+			}
+		case *ast.Ident:
+			if f := c.functions[n.Name]; f != nil && !c.needed[f] {
+				c.need(f)
+			}
 		}
 		return true
 	})
 }
+
+func (c *cutter) fileOf(code ast.Node) string { return c.position.File(code.Pos()).Name() }
 
 // cut returns the text of a file without the bodies that aren't needed.
 func (c *cutter) cut(text string, file *ast.File) string {
@@ -94,14 +98,13 @@ func (c *cutter) cut(text string, file *ast.File) string {
 		}
 	}
 	for _, spec := range slices.Backward(file.Imports) {
-		quoted := spec.Path.Value
-		place, _ := strconv.Unquote(quoted)
-		name := path.Base(place)
+		name := path.Base(strings.Trim(spec.Path.Value, `"`))
 		if spec.Name != nil {
 			name = spec.Name.Name
 		}
-		if !c.names[path.Join(c.position.File(file.Pos()).Name(), name)] { // an unused import doesn't compile
-			text = text[:at(spec.Pos())] + "_ " + quoted + text[at(spec.End()):]
+		// An import that isn't used doesn't compile.
+		if !c.packages[path.Join(c.fileOf(file), name)] {
+			text = text[:at(spec.Pos())] + "_ " + spec.Path.Value + text[at(spec.End()):]
 		}
 	}
 	return text

@@ -184,8 +184,9 @@ func because(call string, err error) (what, why string) {
 		return "net.ErrClosed", "The program had called Close itself, but the loop went on. " +
 			"Call Close after the loop, and end the loop when Read or Write returns an error."
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "os.ErrDeadlineExceeded", "The deadline had passed. Set a later one " +
-			"before you try again, or none if the timeout is 0."
+		return "os.ErrDeadlineExceeded", "The deadline had passed, so every call " +
+			"fails at once, and the loop must end. To go on with the connection, set a later " +
+			"deadline first, or none if the timeout is 0."
 	}
 	why = "The connection is over, so the loop must end at any error, not only at io.EOF."
 	if call == "Accept" {

@@ -15,7 +15,7 @@ type Keyboard struct {
 	changed sync.Cond
 	text    []string // typed, not yet read
 	ended   bool
-	idle    int // calls of Read in a row that returned io.EOF at once
+	idle    int // calls of Read in a row that returned no byte, each at once
 	counter *counter
 }
 
@@ -29,23 +29,29 @@ func (t *T) Keyboard() *Keyboard {
 	return k
 }
 
-// Type types the text. One Read returns it if its buffer is large enough. Type
-// never waits.
-func (k *Keyboard) Type(text string) {
-	k.t.note("typed: " + Show(text))
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.text = append(k.text, text)
-	k.changed.Broadcast()
-}
+// Type types the texts. One Read returns one of them if its buffer is large
+// enough. Type never waits: in the picture, all texts stand before what the
+// client does with the first of them.
+func (k *Keyboard) Type(texts ...string) { k.enter(texts, false) }
+
+// TypeAndEnd is Type, then End, as if the input were a file.
+func (k *Keyboard) TypeAndEnd(texts ...string) { k.enter(texts, true) }
 
 // End ends the input, as Ctrl-D does in a terminal. Read returns io.EOF after
 // everything that was typed.
-func (k *Keyboard) End() {
-	k.t.note("the input ends")
+func (k *Keyboard) End() { k.enter(nil, true) }
+
+func (k *Keyboard) enter(texts []string, end bool) {
+	for _, text := range texts {
+		k.t.note("typed: " + Show(text))
+	}
+	if end {
+		k.t.note("the input ends")
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.ended = true
+	k.text = append(k.text, texts...)
+	k.ended = k.ended || end
 	k.changed.Broadcast()
 }
 

@@ -40,14 +40,14 @@ func (p *Peer) Send(pieces ...string) {
 	}
 }
 
-// endless is how often the test takes bytes from code that can then go on with
-// a Write, before it takes that code for endless.
+// endless is how many rounds Arrived takes, and how many pieces Receive
+// collects, before they return although more may come.
 const endless = 100_000
 
 // Receive waits until something arrives, and then until nothing more has
 // arrived for a tenth of a second. It returns everything since the last
 // Receive, or "" if nothing arrived. From a program that sends without end, it
-// returns what came within a minute of the bubble's time.
+// returns what came within a minute of the bubble's time, or 100,000 pieces.
 func (p *Peer) Receive() string {
 	p.t.Helper()
 	return strings.Join(p.ReceivePieces(), "")

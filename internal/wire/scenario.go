@@ -196,9 +196,9 @@ func (t *T) EndBothSides(run func(conn net.Conn, in io.Reader, out io.Writer) er
 }
 
 // ShutDownDuringWrites calls server.Shutdown while the server answers a message
-// to each of two clients, which it returns. When Shutdown has set the first
-// one's deadline, the other one's Write goes on, and the server's code behind
-// it may run before Shutdown does.
+// to each of two clients, which it returns. When Shutdown has set one client's
+// deadline and is about to set the other's, the first one's Write goes on, and
+// the server's code behind it may run before Shutdown does.
 func (t *T) ShutDownDuringWrites(server interface {
 	Serve(net.Listener) error
 	Shutdown(context.Context) error

@@ -129,6 +129,19 @@ var exhibits = map[string]struct {
 		[]string{"Read returned io.EOF 1000 times in a row, each time at once",
 			"The other side has finished sending", "│  closes ───"},
 	},
+	"a loop around Read after its deadline": {
+		func(t *wire.T) {
+			client, conn := t.Client()
+			t.Go(func() {
+				conn.SetReadDeadline(time.Now())
+				for {
+					conn.Read(make([]byte, 10))
+				}
+			})
+			client.Receive()
+		},
+		[]string{"Read returned os.ErrDeadlineExceeded 1000 times", "The deadline had passed"},
+	},
 	"a loop around Read with no room": {
 		func(t *wire.T) {
 			client, conn := t.Client()
@@ -276,8 +289,7 @@ var exhibits = map[string]struct {
 					keyboard.Read(make([]byte, 10))
 				}
 			})
-			keyboard.Type("hello\n")
-			keyboard.End()
+			keyboard.TypeAndEnd("hello\n")
 			t.Wait()
 		},
 		[]string{"Read on the input returned io.EOF 1000 times in a row", "The input has ended",
@@ -635,8 +647,7 @@ func TestKeyboardAndScreen(t *testing.T) {
 		require.True(t, screen.Shows("hello\n"))
 		require.Equal(t, "hello\n", screen.Text())
 		require.False(t, done.Returned())
-		keyboard.Type("bye")
-		keyboard.End()
+		keyboard.TypeAndEnd("bye")
 		require.True(t, done.Returned())
 		require.Equal(t, "hello\nbye", screen.Text())
 	})
