@@ -290,7 +290,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 		client := t.Start()
 		server := listener.Accept(client)
 
-		for _, line := range []string{"quiz", " q ", "Qq"} {
+		for _, line := range []string{"quiz", " q ", "Qq", "q ", " q", "\tQ"} {
 			client.Type(line + "\n")
 			message := server.Receive(len(line))
 
@@ -307,6 +307,7 @@ func Test05_QuitsOnQ(t *testing.T) {
 		{"q\n", "A break inside a switch leaves only the switch: return from main."},
 		{"Q\n", "Q means quit as well."},
 		{"q\r\n", `On Windows a line ends with \r\n, and then it also means quit.`},
+		{"Q\r\n", `On Windows a line ends with \r\n, and then it also means quit.`},
 	} {
 		program.Test(e, wire.Show(line.typed)+" is typed", func(t *program.T) {
 			client, server := t.AnsweredClient("hello")

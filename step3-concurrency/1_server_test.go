@@ -622,6 +622,8 @@ func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
 	wire.Test(e, "a client that sends 4 MiB and never reads", serverStopsReading)
 	wire.Test(e, "a client that reads a byte every 20 seconds", aByteNowAndThen)
+	wire.Test(e, "IdleTimeout is one minute, and a client that sends on while it doesn't read",
+		messagesDuringAWrite)
 }
 
 func clientThatNeverReads(t *wire.T) {
@@ -758,6 +760,27 @@ func noWriteTimeout(t *wire.T) {
 		doesn't limit how long the client takes to read.`, wire.Show(answer))
 }
 
+func messagesDuringAWrite(t *wire.T) {
+	ln, _ := t.Serve(&echo.Server{IdleTimeout: time.Minute})
+	client := ln.Dial()
+	client.Hold(0)
+	client.Send("one,")
+	for _, message := range []string{"two,", "three,", "four,"} {
+		time.Sleep(25 * time.Second)
+		client.Send(message)
+	}
+
+	client.Hold(wire.NoLimit)
+	answers := client.Receive()
+
+	require.Equalf(t, "one,two,three,four,", answers, `
+		The client sent a message every 25 s, and read after 75 s. It got %s.
+
+		The idle time begins when the server waits for a message. If its deadline is older than the
+		last Write, it may have passed, and Read fails even if messages have come.`,
+		wire.Show(answers))
+}
+
 func serverStopsReading(t *wire.T) {
 	ln, _ := t.Serve(&echo.Server{})
 	client := ln.Dial()
@@ -823,9 +846,9 @@ func Test08_ShutsDownGracefully(t *testing.T) {
 func errorOfItsOwn(t *wire.T) {
 	require.Error(t, echo.ErrServerClosed, `
 		ErrServerClosed is nil, so Serve's caller can't tell it from success.`)
-	require.False(t, echo.ErrServerClosed == net.ErrClosed, `
-		ErrServerClosed is net.ErrClosed. That's what Serve returns if the listener was closed
-		without Shutdown, so its caller can't tell the two apart.
+	require.False(t, errors.Is(echo.ErrServerClosed, net.ErrClosed), `
+		ErrServerClosed is net.ErrClosed, or wraps it. That's what Serve returns if the listener
+		was closed without Shutdown, so its caller can't tell the two apart.
 
 		Make an error of your own, with errors.New.`)
 }
@@ -1245,6 +1268,7 @@ func Test09_ClosesTheRestWhenTheContextEnds(t *testing.T) {
 	wire.Test(e, "a client that never reads, and a minute for Shutdown", shutdownRunsOutOfTime)
 	wire.Test(e, "a client that never reads, and a context that's canceled", shutdownIsCanceled)
 	wire.Test(e, "three clients, and 200 ms for Shutdown", shutdownClosesTheRest)
+	wire.Test(e, "a client that never reads, and a context that's done", shutdownWithoutTime)
 	e.AgainUnderRace()
 }
 
@@ -1317,6 +1341,27 @@ func shutdownIsCanceled(t *wire.T) {
 
 		Shutdown closes the rest: Close ends a Read and a Write at once. After a deadline, the
 		server would still read on for half a second.`)
+}
+
+func shutdownWithoutTime(t *wire.T) {
+	server := &echo.Server{}
+	serving, stubborn := serveInWrite(t, server)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	stopping := t.Call(func() error { return server.Shutdown(ctx) })
+
+	require.True(t, stopping.Returned(), `
+		Shutdown didn't return.
+
+		ctx was done, so there's no time to wait for the client.`)
+	require.ErrorIsf(t, stopping.Err(), context.Canceled, `
+		Shutdown didn't return ctx's error: it %s.`, stopping)
+	require.True(t, stubborn.IsClosed() && serving.Returned(), `
+		Shutdown returned, but the client's connection was still open, or Serve was still running.
+
+		A ctx that's done takes only the waiting away. Shutdown still stops the server and closes
+		all connections.`)
 }
 
 func shutdownClosesTheRest(t *wire.T) {
@@ -2058,9 +2103,8 @@ func (c *client) leave(limit time.Duration) error {
 	c.CloseWrite()
 	rest, err := io.ReadAll(c)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the server didn't end its connection within %v, and sent %s", limit,
-			wire.Show(string(rest)))
+	case len(rest) == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the server didn't end its connection within %v", limit)
 	case err != nil:
 		return fmt.Errorf("instead of the end of its connection it got %s, then the error %q",
 			wire.Show(string(rest)), err)

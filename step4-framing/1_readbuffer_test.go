@@ -2,6 +2,7 @@ package echo_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ func Test01_KeepsEveryByteOfALongMessage(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#1-keep-every-byte-of-a-long-message", "readbuffer.go")
 	wire.Test(e, "two clients, each with a message of 200 bytes", twoLongMessages)
 	wire.Test(e, "two clients, and one of them reads late", oneReadsLate)
+	wire.Test(e, "two clients that send at the same time", twoAtOnce)
 }
 
 func twoLongMessages(t *wire.T) {
@@ -79,6 +81,31 @@ func oneReadsLate(t *wire.T) {
 		still sends to the other. Every connection needs its own, in a variable inside process.`,
 		wire.Show(strings.Repeat("late", 25)), wire.Show(strings.Repeat("other", 20)),
 		wire.Show(answer))
+}
+
+func twoAtOnce(t *wire.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so one process runs when the other yields
+	clients := make([]*wire.Peer, 2)
+	for i := range clients {
+		client, conn := t.Client()
+		client.OnRead(wire.Yield)
+		t.Go(func() { echo.Process(conn) })
+		clients[i] = client
+	}
+	t.Wait() // both wait in Read
+
+	clients[0].Send(strings.Repeat("c", 100))
+	clients[1].Send(strings.Repeat("o", 100))
+
+	for i, sent := range []string{strings.Repeat("c", 100), strings.Repeat("o", 100)} {
+		answer := clients[i].Receive()
+		require.Equalf(t, sent, answer, `
+			Client %d sent %s and got %s.
+
+			If all calls of process share a buffer, a Read for one client can overwrite what another
+			Read has just put there. Every connection needs a buffer of its own.`,
+			i+1, wire.Show(sent), wire.Show(answer))
+	}
 }
 
 func Test02_KeepsEveryByteHoweverItIsCut(t *testing.T) {

@@ -1,10 +1,12 @@
 package echo_test
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -102,6 +104,7 @@ func Test04_SendsASmallFrameInOnePiece(t *testing.T) {
 		func(t *wire.T) { oneSmallFrame(t, strings.Repeat("a", 500)) })
 	wire.Test(e, "sixteen frames with 128 bytes and one Flush",
 		func(t *wire.T) { sixteenSmallFrames(t, strings.Repeat("a", 128)) })
+	wire.Test(e, "one frame with 1 MiB", flushAfterALargeFrame)
 }
 
 func oneSmallFrame(t *wire.T, payload string) {
@@ -239,6 +242,22 @@ func flushOfNothing(t *wire.T) {
 
 		A server that flushes before each Read would make a system call for nothing, perhaps
 		after its deadline.`)
+}
+
+func flushAfterALargeFrame(t *wire.T) {
+	_, conn := t.Lend()
+	var calls []int // how many bytes each Write got
+	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
+		calls = append(calls, len(p))
+		return conn.Write(p)
+	}), 1<<20)
+
+	send(t, w, strings.Repeat("a", 1<<20))
+
+	require.NotContains(t, calls, 0, `
+		WriteFrame was called with 1 MiB, then Flush. One of them called Write with no bytes.
+
+		If WriteFrame sends a large frame itself, Flush may have nothing left to send.`)
 }
 
 func flushTwice(t *wire.T) {
@@ -745,11 +764,18 @@ func Test10_RefusesHostileLengths(t *testing.T) {
 	wire.Test(e, "a frame as large as the limit", frameOfTheLimit)
 	wire.Test(e, "a limit of 0, an empty frame, then one of 1 byte", limitOf0)
 	if strconv.IntSize == 64 {
-		wire.Test(e, "a limit of 4,294,967,296", limitOf64Bits)
+		wire.Test(e, "a limit of 4,294,967,296", func(t *wire.T) {
+			hugeLimit(t, 1<<32,
+				"If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.")
+		})
 	}
 	wire.Test(e, "a frame, then a header that announces 4,294,967,295 bytes", refusalAfterAPayload)
 	wire.Test(e, "a Writer with three small frames", writerOfSmallFrames)
 	wire.Test(e, "a Reader with three small frames", readerOfSmallFrames)
+	wire.Test(e, "a limit of math.MaxInt", func(t *wire.T) {
+		hugeLimit(t, math.MaxInt,
+			"The limit plus a header is more than an int can hold: the sum is negative.")
+	})
 }
 
 func hostileHeader(t *wire.T, header string) {
@@ -835,9 +861,8 @@ func limitOf0(t *wire.T) {
 		A limit of 0 allows only empty payloads. It doesn't mean that there's no limit.`, refused)
 }
 
-func limitOf64Bits(t *wire.T) {
+func hugeLimit(t *wire.T, limit int64, why string) {
 	client, conn := t.Lend()
-	limit := int64(1) << 32
 	r, w := frame.NewReader(conn, int(limit)), frame.NewWriter(conn, int(limit))
 
 	client.Send(wire.Frames("hello"))
@@ -847,11 +872,11 @@ func limitOf64Bits(t *wire.T) {
 	require.Equalf(t, result{payload: "hello"}, got, `
 		A frame with "hello" came. ReadFrame %v.
 
-		If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.`, got)
+		%s`, got, why)
 	require.NoErrorf(t, err, `
 		WriteFrame was called with "hello", then Flush. One of them %s.
 
-		If this limit is converted to 32 bits, it becomes 0. An int may have 64 bits.`, said(err))
+		%s`, said(err), why)
 }
 
 func refusalAfterAPayload(t *wire.T) {
@@ -1238,6 +1263,8 @@ func Test12_AllocatesNothingAfterTheFirstFrames(t *testing.T) {
 		wire.Test(e, "two Writers, each with a payload of "+large.bytes+" bytes",
 			func(t *wire.T) { twoWriters(t, first, other) })
 	}
+	wire.Test(e, "a stream of frames of 1 MiB, each read", readLargeFramesInPlace)
+	wire.Test(e, "frames of 1 MiB, each written and flushed", writeLargeFramesInPlace)
 }
 
 var sizes = []string{
@@ -1303,6 +1330,55 @@ func allocationsOf(t *wire.T, round func()) (allocations float64) {
 		}
 	}).Returned()
 	return allocations
+}
+
+func readLargeFramesInPlace(t *wire.T) {
+	r := frame.NewReader(&endless{bytes: wire.Frames(strings.Repeat("a", 1<<20))}, 1<<20)
+
+	taken := memoryOfTen(t, func() { r.ReadFrame() })
+
+	require.Falsef(t, taken > 1, `
+		After the first frames, reading ten more took %.1f MiB of memory.
+
+		A buffer that's given back after each frame is made anew for the next one. Keep it while
+		frames come.`, taken)
+}
+
+func writeLargeFramesInPlace(t *wire.T) {
+	w := frame.NewWriter(io.Discard, 1<<20)
+	payload := bytes.Repeat([]byte("a"), 1<<20)
+
+	taken := memoryOfTen(t, func() {
+		w.WriteFrame(payload)
+		w.Flush()
+	})
+
+	require.Falsef(t, taken > 1, `
+		After the first frames, writing ten more took %.1f MiB of memory.
+
+		A buffer that's given back after each frame is made anew for the next one. Keep it, or
+		send a large payload without a copy.`, taken)
+}
+
+// memoryOfTen returns how many MiB of memory ten calls of f take, once the
+// buffers are as large as they must be. It counts no allocations: calls that
+// take so long contain some of the tests' own. Under the race detector it
+// returns 0, as allocationsOf does.
+func memoryOfTen(t *wire.T, f func()) (taken float64) {
+	t.Helper()
+	defer nextGetsWhatWasPut()()
+	ten := func() {
+		for range 10 {
+			f()
+		}
+	}
+	t.Go(func() {
+		ten()
+		if !lesson.RaceDetector {
+			taken = allocated(ten)
+		}
+	}).Returned()
+	return taken
 }
 
 // nextGetsWhatWasPut makes sure that what goes back to a sync.Pool is what the

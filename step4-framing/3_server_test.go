@@ -695,8 +695,11 @@ func Test18_LogsEachMessageWhole(t *testing.T) {
 	wire.Test(e, "a client that leaves after its answer", logOfAClientThatLeaves)
 	wire.Test(e, "a log that writes its entries later", logThatWritesLater)
 	wire.Test(e, "a reset inside a frame", logOfAReset)
-	wire.Test(e, "IdleTimeout is over inside a frame", logOfASlowFrame)
+	wire.Test(e, "IdleTimeout is over inside a frame",
+		func(t *wire.T) { logOfASlowFrame(t, "") })
 	wire.Test(e, "a message of 100,000 bytes", logOfALongMessage)
+	wire.Test(e, "IdleTimeout is over inside a frame that came with a whole one",
+		func(t *wire.T) { logOfASlowFrame(t, wire.Frames("hello")) })
 }
 
 func logOfACutMessage(t *wire.T) {
@@ -949,12 +952,12 @@ func logOfAReset(t *wire.T) {
 		A message was lost, and its sender may believe that it arrived.`, log)
 }
 
-func logOfASlowFrame(t *wire.T) {
+func logOfASlowFrame(t *wire.T, before string) {
 	log := t.Log(slog.LevelDebug)
 	ln, _ := t.Serve(&echo.Server{Log: log.Logger, IdleTimeout: time.Minute})
 	client := ln.Dial()
 
-	client.Send(wire.Frames("not whole")[:7])
+	client.Send(before + wire.Frames("not whole")[:7])
 	time.Sleep(3 * time.Minute)
 
 	require.NotEmptyf(t, log.Failures(), `
@@ -982,7 +985,9 @@ func Test19_StillShutsDownGracefully(t *testing.T) {
 	e := lesson.Start(t, "docs/4-framing.md#19-still-shut-down-gracefully", "process.go")
 	wire.Test(e, "Shutdown, with idle clients", shutdownWithIdleClients)
 	wire.Test(e, "Shutdown, while half a frame has arrived", shutdownInsideAFrame)
-	wire.Test(e, "Shutdown, while a client is being answered", shutdownDuringAnAnswer)
+	wire.Test(e, "Shutdown, while a client is being answered", func(t *wire.T) {
+		shutdownDuringAnAnswer(t, &echo.Server{IdleTimeout: time.Hour})
+	})
 	wire.Test(e, "Shutdown, before process reads on", shutdownBeforeTheNextRead)
 	wire.Test(e, "Shutdown, when a message has just been logged", shutdownAfterTheLog)
 	for _, at := range []struct{ scenario, before, sent string }{
@@ -999,6 +1004,8 @@ func Test19_StillShutsDownGracefully(t *testing.T) {
 	for _, way := range waysOut {
 		wire.Test(e, way.scenario, func(t *wire.T) { goroutinesEnd(t, way.leave) })
 	}
+	wire.Test(e, "Shutdown, while a client is being answered, and both timeouts are 0",
+		func(t *wire.T) { shutdownDuringAnAnswer(t, &echo.Server{}) })
 }
 
 func shutdownWithIdleClients(t *wire.T) {
@@ -1066,8 +1073,7 @@ func shutdownInsideAFrame(t *wire.T) {
 		Shutdown cut that frame, not the client, so it's no failure.`, entries(log.String()))
 }
 
-func shutdownDuringAnAnswer(t *wire.T) {
-	server := &echo.Server{IdleTimeout: time.Hour}
+func shutdownDuringAnAnswer(t *wire.T, server *echo.Server) {
 	ln, _ := t.Serve(server)
 	client := ln.Dial()
 	client.Hold(0)

@@ -260,6 +260,10 @@ func Test21_PrintsEachAnswerWhole(t *testing.T) {
 		func(t *wire.T) { badHeaderIsAnError(t, true) })
 	wire.Test(e, "a server that closes just when the input ends",
 		func(t *wire.T) { t.EndBothSides(echo.Run) })
+	wire.Test(e, "a server that closes within a header",
+		func(t *wire.T) { cutAnswerIsAnError(t, 2, (*wire.Peer).Close) })
+	wire.Test(e, "a reset within a header",
+		func(t *wire.T) { cutAnswerIsAnError(t, 2, (*wire.Peer).Reset) })
 	e.AgainUnderRace()
 }
 
@@ -424,21 +428,22 @@ func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 	keyboard.TypeAndEnd("hello\n")
 	server.Receive()
 
-	server.Send(wire.Frames("Zq7 is not whole")[:cut])
+	answer := wire.Frames("Zq7 is not whole")
+	server.Send(answer[:cut])
 	t.Wait()
 	end(server)
 
 	running.Returned()
 	require.NotContainsf(t, screen.Text(), "Zq7", `
-		The server had sent %d of the 16 bytes that its header announced. The client printed
-		them as if they were the answer: %s.
+		The server had sent %d of the %d bytes of a frame. The client printed them as if they were
+		the answer: %s.
 
-		Print a message only when all of it has arrived.`, cut-headerSize,
+		Print a message only when all of it has arrived.`, cut, len(answer),
 		wire.Show(screen.Text()))
 	require.Errorf(t, running.Err(), `
-		The server had sent %d of the 16 bytes that its header announced. Run %s.
+		The server had sent %d of the %d bytes of a frame. Run %s.
 
-		The caller must learn that the last answer isn't whole.`, cut-headerSize, running)
+		The caller must learn that the last answer isn't whole.`, cut, len(answer), running)
 }
 
 func badHeaderIsAnError(t *wire.T, afterTheInput bool) {
