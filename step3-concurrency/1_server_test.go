@@ -622,7 +622,7 @@ func Test07_DisconnectsClientsThatNeverRead(t *testing.T) {
 	wire.Test(e, "WriteTimeout is 0, and IdleTimeout is one minute", noWriteTimeout)
 	wire.Test(e, "a client that sends 4 MiB and never reads", serverStopsReading)
 	wire.Test(e, "a client that reads a byte every 20 seconds", aByteNowAndThen)
-	wire.Test(e, "IdleTimeout is one minute, and a client that sends on while it doesn't read",
+	wire.Test(e, "IdleTimeout is one minute, and a client that keeps sending but doesn't read",
 		messagesDuringAWrite)
 }
 
@@ -847,8 +847,8 @@ func errorOfItsOwn(t *wire.T) {
 	require.Error(t, echo.ErrServerClosed, `
 		ErrServerClosed is nil, so Serve's caller can't tell it from success.`)
 	require.False(t, errors.Is(echo.ErrServerClosed, net.ErrClosed), `
-		ErrServerClosed is net.ErrClosed, or wraps it. That's what Serve returns if the listener
-		was closed without Shutdown, so its caller can't tell the two apart.
+		ErrServerClosed is net.ErrClosed, or wraps it. Without Shutdown, Serve returns net.ErrClosed
+		if its listener was closed. So errors.Is(err, net.ErrClosed) can't tell the two apart.
 
 		Make an error of your own, with errors.New.`)
 }
@@ -1357,11 +1357,13 @@ func shutdownWithoutTime(t *wire.T) {
 		ctx was done, so there's no time to wait for the client.`)
 	require.ErrorIsf(t, stopping.Err(), context.Canceled, `
 		Shutdown didn't return ctx's error: it %s.`, stopping)
-	require.True(t, stubborn.IsClosed() && serving.Returned(), `
-		Shutdown returned, but the client's connection was still open, or Serve was still running.
+	require.True(t, stubborn.IsClosed(), `
+		Shutdown returned, but the client's connection was still open.
 
 		A ctx that's done takes only the waiting away. Shutdown still stops the server and closes
 		all connections.`)
+	require.True(t, serving.Returned(), `
+		Shutdown returned, but Serve didn't.`)
 }
 
 func shutdownClosesTheRest(t *wire.T) {

@@ -435,8 +435,8 @@ func cutAnswerIsAnError(t *wire.T, cut int, end func(server *wire.Peer)) {
 
 	running.Returned()
 	require.NotContainsf(t, screen.Text(), "Zq7", `
-		The server had sent %d of the %d bytes of a frame. The client printed them as if they were
-		the answer: %s.
+		The server had sent only %d of the %d bytes of a frame. The client printed a part of the
+		answer: %s.
 
 		Print a message only when all of it has arrived.`, cut, len(answer),
 		wire.Show(screen.Text()))
