@@ -1837,7 +1837,11 @@ func interruptDuringAFlood(t *program.T) (_ *program.Program, _ *program.Peer, l
 func Test12_HandlesAThousandClients(t *testing.T) {
 	e := lesson.Start(t, "docs/3-concurrency.md#12-handle-a-thousand-clients", "server.go")
 	program.Test(e, "a thousand clients over TCP", thousandClients)
-	program.Test(e, "a client over TCP that reads only at the end", answersReadAtTheEnd)
+	program.Test(e, "a client over TCP that reads only at the end", func(t *program.T) {
+		for range 3 { // by chance, the kernel may have sent everything before Close
+			answersReadAtTheEnd(t)
+		}
+	})
 	e.AgainUnderRace()
 }
 

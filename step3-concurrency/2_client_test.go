@@ -563,7 +563,10 @@ func linesBeforeQ(t *wire.T) {
 		want += fmt.Sprint(i + 1)
 	}
 
+	server.Hold(0) // so the client has read q before its first Write ends
 	keyboard.Type(typed + "q\n")
+	t.Wait()
+	server.Hold(wire.NoLimit)
 	sent := server.Receive()
 
 	require.Equalf(t, want, sent, `
