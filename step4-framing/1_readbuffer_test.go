@@ -85,7 +85,8 @@ func oneReadsLate(t *wire.T) {
 
 func twoAtOnce(t *wire.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so one process runs when the other yields
-	clients := make([]*wire.Peer, 2)
+	messages := []string{strings.Repeat("c", 100), strings.Repeat("o", 100)}
+	clients := make([]*wire.Peer, len(messages))
 	for i := range clients {
 		client, conn := t.Client()
 		client.OnRead(wire.Yield)
@@ -93,18 +94,17 @@ func twoAtOnce(t *wire.T) {
 		clients[i] = client
 	}
 	t.Wait() // both wait in Read
-
-	clients[0].Send(strings.Repeat("c", 100))
-	clients[1].Send(strings.Repeat("o", 100))
-
-	for i, sent := range []string{strings.Repeat("c", 100), strings.Repeat("o", 100)} {
+	for i, message := range messages {
+		clients[i].Send(message)
+	}
+	for i, message := range messages {
 		answer := clients[i].Receive()
-		require.Equalf(t, sent, answer, `
+		require.Equalf(t, message, answer, `
 			Client %d sent %s and got %s.
 
 			If all calls of process share a buffer, a Read for one client can overwrite what another
 			Read has just put there. Every connection needs a buffer of its own.`,
-			i+1, wire.Show(sent), wire.Show(answer))
+			i+1, wire.Show(message), wire.Show(answer))
 	}
 }
 

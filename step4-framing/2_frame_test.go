@@ -229,15 +229,12 @@ func atBorders() (payloads []string) {
 
 func flushOfNothing(t *wire.T) {
 	_, conn := t.Lend()
-	calls := 0
-	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
-		calls++
-		return conn.Write(p)
-	}), 10)
+	calls := &writeCalls{Writer: conn}
+	w := frame.NewWriter(calls, 10)
 
 	t.Go(func() { w.Flush() }).Returned()
 
-	require.Zero(t, calls, `
+	require.Empty(t, calls.sizes, `
 		Nothing was written, but Flush called Write.
 
 		A server that flushes before each Read would make a system call for nothing, perhaps
@@ -246,15 +243,12 @@ func flushOfNothing(t *wire.T) {
 
 func flushAfterALargeFrame(t *wire.T) {
 	_, conn := t.Lend()
-	last := -1 // how many bytes the last Write got
-	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
-		last = len(p)
-		return conn.Write(p)
-	}), 2<<20)
+	calls := &writeCalls{Writer: conn}
+	w := frame.NewWriter(calls, 2<<20)
 
 	send(t, w, strings.Repeat("a", 1<<20))
 
-	require.NotZero(t, last, `
+	require.NotZero(t, calls.last(), `
 		WriteFrame was called with 1 MiB, then Flush. The last call of Write got no bytes.
 
 		If WriteFrame sends a large frame itself, Flush may have nothing left to send.`)
@@ -262,22 +256,19 @@ func flushAfterALargeFrame(t *wire.T) {
 
 func flushTwice(t *wire.T) {
 	_, conn := t.Lend()
-	var calls []int // how many bytes each Write got
-	w := frame.NewWriter(writeFunc(func(p []byte) (int, error) {
-		calls = append(calls, len(p))
-		return conn.Write(p)
-	}), 10)
+	calls := &writeCalls{Writer: conn}
+	w := frame.NewWriter(calls, 10)
 
 	send(t, w, "hello")
-	before := len(calls)
+	before := len(calls.sizes)
 	send(t, w) // only Flush
 
-	require.Lenf(t, calls, before, `
+	require.Lenf(t, calls.sizes, before, `
 		The first Flush sent the frame. The second one had nothing to send, but called Write
 		with %d bytes.
 
 		If Flush compares its buffer with nil, look at its length instead. A slice that was
-		emptied with [:0] isn't nil.`, calls[len(calls)-1])
+		emptied with [:0] isn't nil.`, calls.last())
 }
 
 func Test05_RefusesToWriteOversizedFrames(t *testing.T) {

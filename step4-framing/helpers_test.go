@@ -181,6 +181,25 @@ type writeFunc func(p []byte) (int, error)
 
 func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 
+// A writeCalls is a writer that remembers how many bytes each Write got.
+type writeCalls struct {
+	io.Writer
+	sizes []int
+}
+
+func (w *writeCalls) Write(p []byte) (int, error) {
+	w.sizes = append(w.sizes, len(p))
+	return w.Writer.Write(p)
+}
+
+// last returns how many bytes the last Write got, or -1 without any.
+func (w *writeCalls) last() int {
+	if len(w.sizes) == 0 {
+		return -1
+	}
+	return w.sizes[len(w.sizes)-1]
+}
+
 // An endless is a stream that repeats itself. It fails when a Reader reads on
 // and on.
 type endless struct {

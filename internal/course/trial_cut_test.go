@@ -12,38 +12,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cut returns a step's test files without the bodies of the exercises that
-// needn't run, and of the functions that only those call. With an empty cache,
-// compiling the tests once more for each mistake takes longer than anything
-// else in the proof. All other code stays on its line.
-func cut(t *testing.T, files map[string]string, runs func(test string) bool) map[string]string {
+// A cutter takes from a trial's test files what a mistake doesn't need. With an
+// empty cache, compiling the tests once more for each mistake takes longer than
+// anything else in the proof.
+type cutter struct {
+	texts     map[string]string
+	files     map[string]*ast.File
+	position  *token.FileSet
+	functions map[string]*ast.FuncDecl // by name
+}
+
+func newCutter(t *testing.T, texts map[string]string) *cutter {
 	t.Helper()
-	c := cutter{position: token.NewFileSet(), functions: map[string]*ast.FuncDecl{},
-		needed: map[*ast.FuncDecl]bool{}, packages: map[string]bool{}}
-	parsed := map[string]*ast.File{}
-	for name, text := range files {
+	c := &cutter{texts: texts, files: map[string]*ast.File{}, position: token.NewFileSet(),
+		functions: map[string]*ast.FuncDecl{}}
+	for name, text := range texts {
 		file, err := parser.ParseFile(c.position, name, text, 0)
 		require.NoError(t, err)
-		parsed[name] = file
+		c.files[name] = file
 		for _, f := range functionsOf(file) {
 			c.functions[f.Name.Name] = f
 		}
 	}
-	for _, file := range parsed {
-		for _, declaration := range file.Decls {
-			f, ok := declaration.(*ast.FuncDecl)
-			if !ok || f.Recv != nil || f.Name.Name == "TestMain" || runs(f.Name.Name) {
-				c.need(declaration)
-			} else {
-				c.need(f.Type)
-			}
-		}
-	}
-	short := map[string]string{}
-	for name, text := range files {
-		short[name] = c.cut(text, parsed[name])
-	}
-	return short
+	return c
 }
 
 // functionsOf returns a file's functions that aren't methods.
@@ -56,54 +47,75 @@ func functionsOf(file *ast.File) (all []*ast.FuncDecl) {
 	return all
 }
 
-type cutter struct {
-	position  *token.FileSet
-	functions map[string]*ast.FuncDecl // by name
-	needed    map[*ast.FuncDecl]bool
-	packages  map[string]bool // file/name: the packages that needed code uses in each file
+// cut returns the files without the bodies of the exercises that don't run, and
+// of the functions that only those call. All other code stays on its line.
+func (c *cutter) cut(runs func(test string) bool) map[string]string {
+	n := needs{c, map[*ast.FuncDecl]bool{}, map[string]bool{}}
+	for _, file := range c.files {
+		for _, declaration := range file.Decls {
+			f, ok := declaration.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || f.Name.Name == "TestMain" || runs(f.Name.Name) {
+				n.add(declaration)
+			} else {
+				n.add(f.Type)
+			}
+		}
+	}
+	short := map[string]string{}
+	for name := range c.files {
+		short[name] = n.keep(name)
+	}
+	return short
 }
 
-// need notes which functions and packages the code uses. It takes any
-// identifier with a function's name for that function, so it may find too many
-// functions, but never too few.
-func (c *cutter) need(code ast.Node) {
+// needs are what the tests that run need.
+type needs struct {
+	*cutter
+	functions map[*ast.FuncDecl]bool
+	packages  map[string]bool // file/name: the packages that each file's code uses
+}
+
+// add notes which functions and packages the code uses. It takes any identifier
+// with a function's name for that function, so it may find too many functions,
+// but never too few.
+func (n needs) add(code ast.Node) {
 	if f, ok := code.(*ast.FuncDecl); ok {
-		c.needed[f] = true
+		n.functions[f] = true
 	}
-	ast.Inspect(code, func(n ast.Node) bool {
-		switch n := n.(type) {
+	ast.Inspect(code, func(node ast.Node) bool {
+		switch node := node.(type) {
 		case *ast.SelectorExpr:
-			if name, ok := n.X.(*ast.Ident); ok {
-				c.packages[path.Join(c.fileOf(name), name.Name)] = true
+			if name, ok := node.X.(*ast.Ident); ok {
+				file := n.position.File(name.Pos()).Name()
+				n.packages[path.Join(file, name.Name)] = true
 			}
 		case *ast.Ident:
-			if f := c.functions[n.Name]; f != nil && !c.needed[f] {
-				c.need(f)
+			if f := n.cutter.functions[node.Name]; f != nil && !n.functions[f] {
+				n.add(f)
 			}
 		}
 		return true
 	})
 }
 
-func (c *cutter) fileOf(code ast.Node) string { return c.position.File(code.Pos()).Name() }
-
-// cut returns the text of a file without the bodies that aren't needed.
-func (c *cutter) cut(text string, file *ast.File) string {
-	at := func(p token.Pos) int { return c.position.Position(p).Offset }
+// keep returns the text of a file without the bodies that aren't needed.
+func (n needs) keep(name string) string {
+	text, file := n.texts[name], n.files[name]
+	at := func(p token.Pos) int { return n.position.Position(p).Offset }
 	for _, f := range slices.Backward(functionsOf(file)) {
-		if !c.needed[f] {
+		if !n.functions[f] {
 			begin, end := at(f.Body.Lbrace)+1, at(f.Body.Rbrace)
 			lines := strings.Count(text[begin:end], "\n")
 			text = text[:begin] + " panic(0)" + strings.Repeat("\n", lines) + text[end:]
 		}
 	}
 	for _, spec := range slices.Backward(file.Imports) {
-		name := path.Base(strings.Trim(spec.Path.Value, `"`))
+		used := path.Base(strings.Trim(spec.Path.Value, `"`))
 		if spec.Name != nil {
-			name = spec.Name.Name
+			used = spec.Name.Name
 		}
 		// An import that isn't used doesn't compile.
-		if !c.packages[path.Join(c.fileOf(file), name)] {
+		if !n.packages[path.Join(name, used)] {
 			text = text[:at(spec.Pos())] + "_ " + spec.Path.Value + text[at(spec.End()):]
 		}
 	}

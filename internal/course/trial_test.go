@@ -135,13 +135,18 @@ func (tr *trial) lay(t *testing.T) {
 	tr.prepare(t, tr.step, dir)
 	sources, tests := tr.take(t, dir)
 	module := "example.com/tcp-steps/" + tr.step.name
+	c := newCutter(t, tests)
 	for _, v := range tr.variants {
 		place := filepath.Join(dir, v.id())
 		for name, text := range sources {
 			write(t, filepath.Join(place, filepath.FromSlash(name)), text)
 		}
 		v.make(t, place)
-		for name, text := range tr.testsFor(t, v, tests) {
+		kept := tests
+		if m, ok := v.(mistake); ok {
+			kept = c.cut(regexp.MustCompile(only(tr.exercisesFor(m))).MatchString)
+		}
+		for name, text := range kept {
 			writeTest(t, place, name, text)
 		}
 		walk(t, place, func(file string) {
@@ -155,18 +160,6 @@ func (tr *trial) lay(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "trial_test.go"), tr.testsOf(t, module, tests))
 	usePort(t, tr.port, dir, filepath.Join(dir, "../internal/program"))
-}
-
-// testsFor returns the test files for a variant. Those for a mistake have only
-// the exercises that run with it.
-func (tr *trial) testsFor(t *testing.T, v variant, tests map[string]string) map[string]string {
-	t.Helper()
-	m, ok := v.(mistake)
-	if !ok {
-		return tests
-	}
-	which := regexp.MustCompile(only(tr.exercisesFor(m)))
-	return cut(t, tests, which.MatchString)
 }
 
 // usePort makes the files in the folders use the port instead of 20000, and the
